@@ -1,0 +1,144 @@
+"""Section name -> plugin: `[influxpub]` is `channels/MyINFLUXPUB.py`.
+
+Plugins come from the project's own two folders, from folders named in `[process] plugins`, and
+from installed packages (entry points `mysense.channels` and `mysense.sensors`). Two plugins of
+one name are an error, never first-wins.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+from mysense.errors import PluginError
+from mysense.plugin import Plugin, Publisher, Sensor, Subscriber
+from mysense.settings import closest
+
+FOLDERS = ("channels", "sensors")
+
+
+def home() -> Path:
+    """The folder that holds channels, sensors and testdata.
+
+    In a checkout that is its top level; in a wheel they are bundled inside the package, where
+    PyPI's own packages `channels` and `sensors` cannot overwrite them.
+    """
+    package = Path(__file__).resolve().parent
+    bundled = package / "bundled"
+    return bundled if bundled.is_dir() else package.parent
+
+
+@attrs.frozen
+class Found:
+    """A plugin that is available: its name, where it comes from, and how to load it."""
+
+    name: str
+    folder: str
+    origin: str
+    load_module: Callable[[], ModuleType]
+
+
+class Loader:
+    """Finds plugins by name; imports one only when it is asked for.
+
+    Args:
+        folders: the user's own plugin folders.
+    """
+
+    def __init__(self, folders: Iterable[Path] = ()) -> None:
+        self._found: dict[str, Found] = {}
+        for folder in FOLDERS:
+            for path in sorted((home() / folder).glob("My*.py")):
+                self._add(path, folder, _bundled(f"{folder}.{path.stem}"))
+        for user_folder in folders:
+            if not user_folder.is_dir():
+                raise PluginError(f"[process] plugins: {user_folder} is not a folder")
+            for path in sorted(user_folder.glob("My*.py")):
+                self._add(path, str(user_folder), _dropped_in(path))
+        for folder in FOLDERS:
+            for point in importlib.metadata.entry_points(group=f"mysense.{folder}"):
+                origin = f"package {point.dist.name}" if point.dist else point.value
+                self._keep(Found(point.name.lower(), folder, origin, point.load))
+
+    @property
+    def found(self) -> dict[str, Found]:
+        """Every plugin by name."""
+        return dict(self._found)
+
+    def load(self, section: str) -> type[Plugin[Any]]:
+        """The plugin class for a section, `influxpub` or `influxpub:backup`.
+
+        Raises:
+            PluginError: there is none, or it cannot be imported.
+        """
+        name = section.partition(":")[0].lower()
+        found = self._found.get(name)
+        if found is None:
+            raise PluginError(f"no plugin is called {name!r} ({closest(name, self._found)})")
+        try:
+            module = found.load_module()
+        except Exception as wrong:  # a stranger's file may raise anything while it is imported
+            raise PluginError(f"{found.origin}: {type(wrong).__name__}: {wrong}") from wrong
+        plugin = module if isinstance(module, type) else getattr(module, "PLUGIN", None)
+        return _checked(plugin, found.origin)
+
+    def _add(self, path: Path, folder: str, load: Callable[[], ModuleType]) -> None:
+        self._keep(Found(path.stem[2:].lower(), folder, str(path), load))
+
+    def _keep(self, found: Found) -> None:
+        if (other := self._found.get(found.name)) is not None:
+            raise PluginError(
+                f"two plugins are called {found.name!r}: {other.origin} and {found.origin}; "
+                "rename or remove one"
+            )
+        self._found[found.name] = found
+
+
+def _checked(plugin: object, origin: str) -> type[Plugin[Any]]:
+    if not isinstance(plugin, type) or not issubclass(plugin, Sensor | Publisher | Subscriber):
+        raise PluginError(f"{origin}: PLUGIN must be a Sensor, Publisher or Subscriber class")
+    if not attrs.has(getattr(plugin, "Settings", None) or object):
+        raise PluginError(f"{origin}: {plugin.__name__}.Settings must be an attrs class")
+    return plugin
+
+
+def _bundled(module: str) -> Callable[[], ModuleType]:
+    def load() -> ModuleType:
+        put_home_first()
+        return importlib.import_module(module)
+
+    return load
+
+
+def put_home_first() -> None:
+    """Make `channels` and `sensors` the project's own, whatever else is installed."""
+    first = str(home())
+    if sys.path[0] != first:
+        sys.path.insert(0, first)
+    for folder in FOLDERS:
+        loaded = sys.modules.get(folder)
+        if loaded is not None and Path(first, folder) not in map(Path, loaded.__path__):
+            raise PluginError(
+                f"another package called {folder!r} is loaded from {list(loaded.__path__)}"
+            )
+
+
+def _dropped_in(path: Path) -> Callable[[], ModuleType]:
+    def load() -> ModuleType:
+        name = f"mysense_dropped_in.{path.stem}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise PluginError(f"{path}: not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
