@@ -1,0 +1,76 @@
+"""What all tests share: real influxd servers, and names nobody else uses.
+
+`MYSENSE_TEST_INSTALLED=1` says that the installed wheel is under test, and makes sure of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+INSTALLED = os.environ.get("MYSENSE_TEST_INSTALLED") == "1"
+
+if not INSTALLED and str(CHECKOUT) not in sys.path:
+    sys.path.insert(0, str(CHECKOUT))
+
+import mysense  # noqa: E402  # the path decides which one this is
+from mysense.loader import put_home_first  # noqa: E402
+from tests.influxd import Influxd  # noqa: E402
+
+put_home_first()  # tests import channels.* and sensors.* as plugins do
+
+
+def pytest_report_header() -> str:
+    return f"mysense: {Path(mysense.__file__).parent}"
+
+
+def pytest_sessionstart() -> None:
+    if not INSTALLED:
+        return
+    site_packages = Path(sysconfig.get_path("purelib")).resolve()
+    if not Path(mysense.__file__).resolve().is_relative_to(site_packages):
+        pytest.exit(f"the wheel is to be tested, not {mysense.__file__}", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def influxd() -> Iterator[Influxd]:
+    """An influxd without authentication, shared by all tests: use names of your own."""
+    with Influxd() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def influxd_auth() -> Iterator[Influxd]:
+    """An influxd that wants user and password (admin, admin-secret), shared by all tests."""
+    with Influxd(auth=True) as server:
+        yield server
+
+
+@pytest.fixture
+def new_influxd() -> Iterator[Callable[..., Influxd]]:
+    """Starts servers for this test alone: `new_influxd(auth=False, config={...})`."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(Influxd(**options))
+
+
+@pytest.fixture
+def project() -> str:
+    """A project's name that no other test uses, so its databases are this test's own."""
+    return f"t{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def database(influxd: Influxd) -> Iterator[str]:
+    """The name of a new, empty database on `influxd`; it is dropped after the test."""
+    name = f"t{uuid.uuid4().hex[:10]}_kit"
+    influxd.query(f'CREATE DATABASE "{name}"')
+    yield name
+    influxd.query(f'DROP DATABASE "{name}"')
