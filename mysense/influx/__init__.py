@@ -1,0 +1,1 @@
+"""What the InfluxDB channels share: transport, names, line protocol, field types."""

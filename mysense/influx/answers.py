@@ -1,0 +1,129 @@
+"""What a server answered, or why it did not, in one line for people."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl as tls
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from mysense.errors import MySenseError
+
+MAX_MESSAGE = 500  # characters of an answer that are worth repeating
+LONGEST_WAIT = 3600.0  # seconds, whatever Retry-After says
+
+
+class Answer(MySenseError):
+    """The server answered, and it was not yes.
+
+    Attributes:
+        status: of HTTP.
+        message: the error that it named, or the beginning of what it said.
+        retry_after: seconds after which it wants to be asked again, 1 to 3600, or None.
+    """
+
+    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+
+
+def answered(response: Any, password: str) -> Answer:
+    """The answer of a `requests.Response`, without `password` should the server repeat it."""
+    message = _message(response.content)
+    if password:
+        message = message.replace(password, "***")
+    if location := response.headers.get("Location"):
+        message = f"sends us on to {_clean(location)[:100]}: {message}"
+    return Answer(response.status_code, message, _retry_after(response.headers))
+
+
+def reason(wrong: BaseException, hostname: str, timeout: float) -> str:
+    """Why there was no answer, from what requests raised."""
+    chain = list(_causes(wrong))
+    for cause in chain:
+        if isinstance(cause, tls.SSLError):
+            return _tls_reason(cause, hostname)
+        if isinstance(cause, socket.gaierror):
+            return f"the name {hostname} is unknown ({cause.strerror})"
+    for cause in chain:
+        if isinstance(cause, TimeoutError):
+            return f"no answer within {timeout:g} s"
+        if isinstance(cause, OSError) and cause.strerror:
+            return str(cause.strerror).lower()
+    text = next((str(cause) for cause in reversed(chain) if str(cause)), type(wrong).__name__)
+    return _clean(text)[:MAX_MESSAGE]
+
+
+def _causes(wrong: BaseException) -> Iterator[BaseException]:
+    """Every error inside `wrong`; requests and urllib3 wrap them in several ways."""
+    waiting, seen = [wrong], set[int]()
+    while waiting:
+        error = waiting.pop(0)
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        yield error
+        inner = [*error.args, getattr(error, "reason", None), error.__cause__, error.__context__]
+        waiting += [each for each in inner if isinstance(each, BaseException)]
+
+
+_NOT_YET, _EXPIRED, _OTHER_HOST = 9, 10, 62
+_UNKNOWN_SIGNER = {18, 19, 20, 21}
+
+
+def _tls_reason(wrong: tls.SSLError, hostname: str) -> str:
+    if not isinstance(wrong, tls.SSLCertVerificationError):
+        if "WRONG_VERSION_NUMBER" in str(wrong) or "RECORD_LAYER" in str(wrong):
+            return "the server does not speak https on this port; set ssl = false or its https port"
+        return f"no encrypted connection: {_clean(wrong.reason or str(wrong))}"
+    now = datetime.now(UTC)
+    fixes = {
+        _NOT_YET: f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC, set it right",
+        _EXPIRED: f"renew it, unless this machine's clock ({now:%Y-%m-%d} UTC) is wrong",
+        _OTHER_HOST: f"set hostname to a name that the certificate holds, not {hostname}",
+    }
+    signer = "name the PEM file of who signed it in ca_file"
+    fix = signer if wrong.verify_code in _UNKNOWN_SIGNER else fixes.get(wrong.verify_code, "")
+    return f"wrong certificate: {_clean(wrong.verify_message)}" + (f"; {fix}" if fix else "")
+
+
+def _message(content: bytes) -> str:
+    text = content.decode(errors="replace")
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = None
+    if isinstance(told, dict) and isinstance(told.get("error"), str):
+        text = told["error"]
+    return _clean(text)[:MAX_MESSAGE] or "no reason given"
+
+
+def _clean(text: str) -> str:
+    """One printable line: what a server says ends in logs and on terminals."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[:4096]).split())
+
+
+def _retry_after(headers: Any) -> float | None:
+    text = (headers.get("Retry-After") or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return min(max(float(text), 1.0), LONGEST_WAIT)
+    at = date(text)
+    if at is None:
+        return None
+    now = date(headers.get("Date")) or time.time()  # both by the server's clock, if it says
+    return min(max(at - now, 1.0), LONGEST_WAIT)
+
+
+def date(text: str | None) -> float | None:
+    """Unix seconds of a date as HTTP headers have it."""
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None
