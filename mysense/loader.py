@@ -43,7 +43,7 @@ class Found:
     name: str
     folder: str
     origin: str
-    load_module: Callable[[], ModuleType]
+    load: Callable[[], Any]
 
 
 class Loader:
@@ -84,7 +84,7 @@ class Loader:
         if found is None:
             raise PluginError(f"no plugin is called {name!r} ({closest(name, self._found)})")
         try:
-            module = found.load_module()
+            module = found.load()
         except Exception as wrong:  # a stranger's file may raise anything while it is imported
             raise PluginError(f"{found.origin}: {type(wrong).__name__}: {wrong}") from wrong
         plugin = module if isinstance(module, type) else getattr(module, "PLUGIN", None)

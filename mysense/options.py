@@ -85,7 +85,7 @@ def _range(low: float | None, high: float | None) -> str:
 
 def expectation(field: attrs.Attribute[Any]) -> str:
     """What a value of this option looks like, in words."""
-    of = field.type
+    of: Any = field.type
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
     words |= {Path: "a path", Secret: "a secret", re.Pattern: "a regular expression"}
     if get_origin(of) is Literal:
@@ -149,13 +149,17 @@ def _list(text: str, _type: object) -> tuple[str, ...]:
     return tuple(entry.strip() for entry in text.split(",") if entry.strip())
 
 
+def _is(wanted: Any) -> Callable[[Any], bool]:
+    return lambda of: of is wanted or get_origin(of) is wanted
+
+
 def _is_optional(of: Any) -> bool:
     return get_origin(of) in (Union, types.UnionType) and type(None) in get_args(of)
 
 
 @lru_cache(maxsize=1)
 def _converter() -> Any:
-    import cattrs  # noqa: PLC0415  # only those who read settings pay for it
+    import cattrs  # only those who read settings pay for it
 
     converter = cattrs.Converter(detailed_validation=False)
     converter.register_structure_hook(bool, _bool)
@@ -164,10 +168,8 @@ def _converter() -> Any:
     converter.register_structure_hook(str, lambda text, _: text)
     converter.register_structure_hook(Path, _path)
     converter.register_structure_hook(Secret, lambda text, _: Secret(text))
-    converter.register_structure_hook_func(
-        lambda of: of is re.Pattern or get_origin(of) is re.Pattern, _pattern
-    )
-    converter.register_structure_hook_func(lambda of: get_origin(of) is tuple, _list)
+    converter.register_structure_hook_func(_is(re.Pattern), _pattern)
+    converter.register_structure_hook_func(_is(tuple), _list)
 
     def optional(text: str, of: Any) -> Any:
         inner = next(arg for arg in get_args(of) if arg is not type(None))

@@ -14,15 +14,13 @@ import re
 import stat
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
 from mysense.errors import MySenseError
-from mysense.options import Secret, expectation, structure
+from mysense.options import Secret, structure
 from mysense.telegram import short
-
-T = TypeVar("T")
 
 _HEADER = re.compile(r"\[([^\]]*)\]\s*$")
 _SECTION = re.compile(r"[a-z][a-z0-9_]*(:[a-z0-9][a-z0-9_.-]*)?")
@@ -102,7 +100,7 @@ class Source:
         if self.faults:
             raise SettingsError(self.faults)
 
-    def structure(self, section: str, of: type[T]) -> T | None:
+    def structure(self, section: str, of: type[Any]) -> Any:
         """The settings of `section` as an instance of the attrs class `of`.
 
         Returns None when there are faults; they are kept for `finish`.

@@ -91,7 +91,7 @@ def check_time(value: object, latest: float | None = None) -> int:
         if isinstance(value, float) and isfinite(value):
             raise TelegramError(f"time: {value!r} is not a whole number of Unix seconds; round it")
         raise TelegramError(f"time: expected whole Unix seconds, found {_kind(value)}")
-    seconds = int(value)  # type: ignore[call-overload]  # narrowed above in a way mypy cannot see
+    seconds = int(value)
     if seconds < 0:
         raise TelegramError(f"time: {seconds} lies before 1970")
     if seconds > (latest if latest is not None else _time.time() + DAY):
@@ -253,7 +253,7 @@ class Telegram:
         if source.__class__ is not dict:
             raise TelegramError(f"data: expected an object, found {_kind(source)}")
         data: dict[str, Value] = {}
-        for name, value in source.items():  # type: ignore[attr-defined]  # a dict, see above
+        for name, value in source.items():
             # the exact classes first: this loop is the price of every telegram
             if value.__class__ is float and name != "time":
                 if value - value != 0.0:
@@ -283,11 +283,11 @@ def _value(value: object, name: str) -> Value:
     if value is None:
         return None
     if value.__class__ is int:
-        if abs(value) > MAX_WHOLE:  # type: ignore[arg-type]  # an int, see above
+        if abs(value) > MAX_WHOLE:
             raise TelegramError(
                 f"data {name}: {value} is beyond 2^53 and would be rounded; send it as text"
             )
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     if isinstance(value, str):
         return check_text(value, f"data {name}")
     raise TelegramError(f"data {name}: expected a number or text, found {_kind(value)}")

@@ -1,0 +1,187 @@
+"""From MySense.conf to plugins ready to run; all faults of the settings are found together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import attrs
+
+from mysense.errors import PluginError, TelegramError
+from mysense.loader import Loader, home
+from mysense.options import option
+from mysense.paths import state_folder
+from mysense.plugin import Plugin, Publisher, Subscriber
+from mysense.settings import Source, closest
+from mysense.telegram import Ident
+
+CORE = ("process", "id", "journal")
+
+
+@attrs.frozen(kw_only=True)
+class ProcessSettings:
+    """Section [process]."""
+
+    plugins: tuple[str, ...] = option((), "folders with plugins of your own, My<NAME>.py files")
+    log: Literal["debug", "info", "warning", "error"] = option(
+        "info", "how much is told on stderr while it runs"
+    )
+
+
+@attrs.frozen(kw_only=True)
+class IdSettings:
+    """Section [id]: who this kit is. Only sensors need it; SUB channels bring idents along."""
+
+    project: str = option("", "the project this kit belongs to, letters and digits")
+    serial: str = option("", "the kit's serial number within the project")
+    label: str = option("", "a short name for people")
+    geolocation: str = option("", '"latitude,longitude,altitude" in degrees and metres')
+    description: str = option("", "what stands there, for people")
+    street: str = option("", "street and number")
+    village: str = option("", "village or town")
+    province: str = option("", "province or region")
+    municipality: str = option("", "municipality")
+
+
+@attrs.frozen(kw_only=True)
+class JournalSettings:
+    """Section [journal]."""
+
+    file: Path | None = option(None, "the journal's file; empty: journal.db in the state folder")
+    max_mb: float = option(500.0, "megabytes at most; delivered telegrams go first", low=1)
+    keep_days: float = option(30.0, "days that delivered telegrams are kept", low=0)
+
+    @property
+    def path(self) -> Path:
+        """Where the journal is."""
+        return self.file or state_folder() / "journal.db"
+
+
+@attrs.frozen
+class Configured:
+    """A section that names a plugin, with the settings it has."""
+
+    section: str
+    plugin: type[Plugin[Any]]
+    settings: Any
+
+    @property
+    def on(self) -> bool:
+        """Whether `input = true` or `output = true` switches it on."""
+        return bool(getattr(self.settings, self.plugin.direction))
+
+    def make(self) -> Plugin[Any]:
+        """An instance; nothing is opened yet."""
+        return self.plugin(self.settings, self.section)
+
+
+@attrs.frozen
+class Application:
+    """Everything that the settings say."""
+
+    path: Path | None
+    process: ProcessSettings
+    id: IdSettings
+    journal: JournalSettings
+    loader: Loader
+    configured: tuple[Configured, ...]
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | None,
+        overrides: Iterable[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> Application:
+        """Read and check all settings.
+
+        Args:
+            path: the configuration file, or None for defaults and overrides alone.
+            overrides: `section.key=value` from the command line.
+            environ: the environment, when it is not this process's own.
+
+        Raises:
+            SettingsError: with every fault there is.
+            PluginError: two plugins share a name, or a plugin folder does not exist.
+        """
+        source = Source(path, overrides, environ)
+        core = [source.structure(*pair) for pair in zip(CORE, _CORE_CLASSES, strict=True)]
+        process = core[0] or ProcessSettings()
+        loader = Loader(Path(folder).expanduser() for folder in process.plugins)
+        configured = tuple(
+            made
+            for section in source.sections
+            if section not in CORE and (made := _configure(source, loader, section))
+        )
+        if core[1] is not None:
+            _check_ident(source, core[1])
+        source.finish()
+        return cls(path, process, core[1], core[2], loader, configured)
+
+    def section(self, name: str) -> Configured:
+        """What is configured in `name`, else that plugin with its defaults.
+
+        Raises:
+            PluginError: no plugin is called so.
+        """
+        for configured in self.configured:
+            if configured.section == name.lower():
+                return configured
+        plugin = self.loader.load(name)
+        return Configured(name.lower(), plugin, plugin.Settings())
+
+    def outputs(self) -> list[Publisher[Any]]:
+        """The outputs that are switched on."""
+        return [
+            cast("Publisher[Any]", configured.make())
+            for configured in self.configured
+            if configured.on and issubclass(configured.plugin, Publisher)
+        ]
+
+    def subscribers(self) -> list[Subscriber[Any]]:
+        """The SUB inputs that are switched on."""
+        return [
+            cast("Subscriber[Any]", configured.make())
+            for configured in self.configured
+            if configured.on and issubclass(configured.plugin, Subscriber)
+        ]
+
+
+_CORE_CLASSES = (ProcessSettings, IdSettings, JournalSettings)
+
+
+def default_path() -> Path:
+    """The configuration that is used when none is named."""
+    places = [
+        Path("MySense.conf"),
+        Path.home() / ".config" / "mysense" / "MySense.conf",
+        Path("/etc/mysense/MySense.conf"),
+    ]
+    return next((path for path in places if path.is_file()), home() / "MySense.conf")
+
+
+def _configure(source: Source, loader: Loader, section: str) -> Configured | None:
+    name = section.partition(":")[0]
+    if name not in loader.found:
+        known = closest(name, [*loader.found, *CORE])
+        source.fault(section, "", "a section that names a plugin", repr(section), known)
+        return None
+    try:
+        plugin = loader.load(name)
+    except PluginError as wrong:
+        source.fault(section, "", "a plugin that loads", str(wrong))
+        return None
+    settings = source.structure(section, plugin.Settings)
+    return settings and Configured(section, plugin, settings)
+
+
+def _check_ident(source: Source, settings: IdSettings) -> None:
+    given = {name: value for name, value in attrs.asdict(settings).items() if value}
+    for name in ("project", "serial"):
+        given.setdefault(name, "unset")
+    try:
+        Ident.from_json(given)
+    except TelegramError as wrong:
+        key = next((key for key in given if f"ident {key}:" in str(wrong)), "")
+        source.fault("id", key, "an acceptable text", str(wrong))

@@ -1,0 +1,72 @@
+"""Backing off: how long to wait after a failure, and what to say about it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+
+Jitter = Callable[[float], float]
+"""A random number from 0 to its argument."""
+
+
+def full_jitter(most: float) -> float:
+    """Spread the tries of many kits evenly, so that a server that returns is not run over."""
+    return random.uniform(0, most)  # noqa: S311  # spreads load, keeps no secret
+
+
+class Backoff:
+    """Counts failures in a row. The first is logged, then it is quiet until it works again.
+
+    Args:
+        log: where to say it.
+        most: longest wait in seconds when the other side does not ask for one.
+        clock: monotonic seconds.
+        jitter: see `Jitter`.
+    """
+
+    def __init__(
+        self,
+        log: logging.Logger,
+        most: float,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Jitter = full_jitter,
+    ) -> None:
+        self.failures = 0
+        self._log = log
+        self._most = most
+        self._clock = clock
+        self._jitter = jitter
+        self._since = self._until = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left to wait."""
+        return max(0.0, self._until - self._clock()) if self.failures else 0.0
+
+    def failed(self, reason: str, after: float | None = None) -> float:
+        """One more failure; returns the seconds to wait.
+
+        Args:
+            reason: what went wrong.
+            after: seconds that the other side asked for; 1 s to 1 h are honoured.
+        """
+        self.failures += 1
+        if self.failures == 1:
+            self._since = self._clock()
+            self._log.warning("%s; trying again", reason)
+        if after is None:
+            ceiling = min(self._most, 2.0 ** min(self.failures - 1, 20))
+            pause = max(0.05, self._jitter(ceiling))
+        else:
+            pause = min(max(after, 1.0), 3600.0)
+        self._until = self._clock() + pause
+        return pause
+
+    def recovered(self) -> None:
+        """It works; said once where it did not before."""
+        if self.failures:
+            took = self._clock() - self._since
+            self._log.warning("works again after %d failures in %.0f s", self.failures, took)
+        self.failures = 0

@@ -1,0 +1,279 @@
+"""Delivery: one worker an output carries telegrams from the journal to its publisher.
+
+The worker is a machine of steps: `step` does one piece of work and says when to come back, so
+that a test can drive it without threads and without waiting. What it must remember across a
+restart is in the journal; what it holds in memory is the batch under way, so that a retry sends
+the very same telegrams.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from mysense.backoff import Backoff, Jitter, full_jitter
+from mysense.journal import Journal, Outcome, Row
+from mysense.journalview import View
+from mysense.plugin import (
+    Hold,
+    Misconfigured,
+    OutputSettings,
+    Publisher,
+    Refused,
+    RetryLater,
+    TooLarge,
+    Unacceptable,
+)
+
+PROBE_EVERY = 300.0  # seconds between two tries of a kit that is held
+_NOTE_EVERY = 10.0  # seconds between two notes in the journal that an output still fails
+_LOOK_UP = 1.0  # seconds after which a worker with nothing to do looks up
+
+
+@attrs.define
+class _Batch:
+    """The telegrams under way: parts still to be sent, and what became of the others."""
+
+    cursor: int
+    parts: deque[list[Row]]
+    receipt: str | None = None
+    acknowledged: list[Row] = attrs.Factory(list)
+    held: list[tuple[Row, str]] = attrs.Factory(list)
+    dead: list[tuple[Row, str]] = attrs.Factory(list)
+
+    def outcome(self) -> Outcome:
+        return Outcome(self.cursor, self.acknowledged, self.receipt, self.held, self.dead)
+
+
+class Delivery:
+    """One output's worker.
+
+    Args:
+        publisher: the output; used by this worker alone.
+        journal: where to settle what became of the telegrams.
+        max_backoff: longest wait between two tries, in seconds.
+        clock: monotonic seconds.
+        jitter: see `mysense.backoff`.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher[OutputSettings],
+        journal: Journal,
+        *,
+        max_backoff: float = PROBE_EVERY,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Jitter = full_jitter,
+    ) -> None:
+        self.publisher = publisher
+        self.name = publisher.section
+        self._journal = journal
+        self._view = View(journal.path)
+        self._clock = clock
+        self._log = logging.getLogger(f"mysense.{self.name}")
+        self._cursor, self._receipt = journal.register(self.name)
+        self._seen = self._cursor
+        self._held = {kit: clock() for kit in journal.held_kits(self.name)}  # kit -> probe when
+        self._batch: _Batch | None = None
+        self._open = False
+        self._paused = False
+        self._backoff = Backoff(self._log, max_backoff, clock, jitter)
+        self._noted = 0.0
+        self._noted_failures = 0
+        self.settled_count = 0
+        """Batches settled since the start: it grows while there is progress."""
+        self.stopped: str | None = None
+        """Why this output has given up until the configuration is mended."""
+
+    # -- running --------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set."""
+        try:
+            while not stop.is_set():
+                pause = min(self.step(), _LOOK_UP)
+                if pause > 0 and self.settled:
+                    self._journal.wait(self._seen, pause)
+                elif pause > 0:
+                    stop.wait(pause)
+        finally:
+            self._view.close()
+            self.publisher.close()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way and nothing goes wrong."""
+        waiting = self._batch is not None or self._backoff.failures > 0
+        return not (waiting or self._paused or self.stopped)
+
+    def drained(self, head: int) -> bool:
+        """Whether all telegrams up to number `head` are settled and none waits aside."""
+        return self.settled and self._cursor >= head and not self._held
+
+    def step(self) -> float:
+        """Do one piece of work.
+
+        Returns:
+            seconds until there may be more to do; 0 for at once.
+        """
+        self._paused = self._journal.paused(self.name)
+        if self.stopped or self._paused:
+            return _LOOK_UP
+        if (left := self._backoff.left) > 0:
+            return left
+        try:
+            pause = self._work()
+        except RetryLater as wrong:
+            pause = self._failed(str(wrong), wrong.after)
+        except Misconfigured as wrong:
+            pause = self._give_up(str(wrong))
+        except sqlite3.Error as wrong:
+            pause = self._failed(f"journal: {wrong}", None)
+        except Exception as wrong:  # noqa: BLE001  # a plugin's fault may not cost telegrams
+            self._log.debug("in this plugin", exc_info=True)
+            pause = self._failed(f"a fault in this plugin, {type(wrong).__name__}: {wrong}", None)
+        else:
+            self._backoff.recovered()
+            self._noted_failures = 0
+        return pause
+
+    def _work(self) -> float:
+        if not self._open:
+            self.publisher.open(self._receipt)
+            self._open = True
+        pause = _LOOK_UP
+        if self._batch is None:
+            for kit in [kit for kit, when in self._held.items() if when <= self._clock()]:
+                self._probe(kit)
+            pause = self._fetch()
+        if (batch := self._batch) is None:
+            return min([pause, *(when - self._clock() for when in self._held.values())])
+        self._send(batch)
+        self._journal.settle(self.name, batch.outcome())
+        self._cursor, self._batch = batch.cursor, None
+        self.settled_count += 1
+        self._tell_dead(batch.dead)
+        return 0.0
+
+    # -- batches --------------------------------------------------------------------------------
+
+    def _fetch(self) -> float:
+        """Begin a batch if there is one; else say how long to wait."""
+        settings = self.publisher.settings
+        rows = self._view.rows(self._cursor, settings.bufsize, settings.max_bytes)
+        if not rows:
+            return _LOOK_UP
+        self._seen = rows[-1].seq
+        age = time.time() - rows[0].at
+        if len(rows) < settings.bufsize and 0 <= age < settings.flush:
+            return settings.flush - age
+        batch = _Batch(rows[-1].seq, deque())
+        for part in [rows] if self.publisher.mixed else _by_kit(rows):
+            if part[0].telegram.kit in self._held and not self.publisher.mixed:
+                batch.held += [(row, "held behind older telegrams of this kit") for row in part]
+            else:
+                batch.parts.append(part)
+        self._batch = batch
+        return 0.0
+
+    def _send(self, batch: _Batch) -> None:
+        """Send all parts; what is sent leaves `batch.parts`, so that a retry goes on there."""
+        while batch.parts:
+            part = batch.parts[0]
+            try:
+                receipt = self.publisher.publish([row.telegram for row in part])
+            except Refused as wrong:
+                batch.parts.popleft()
+                batch.dead += [(part[at], reason) for at, reason in wrong.reasons.items()]
+                batch.acknowledged += [
+                    row for at, row in enumerate(part) if at not in wrong.reasons
+                ]
+            except (Unacceptable, TooLarge) as wrong:
+                batch.parts.popleft()
+                self._divide(batch, part, str(wrong))
+            except Hold as wrong:
+                batch.parts.popleft()
+                self._hold(batch, part, str(wrong))
+            else:
+                batch.parts.popleft()
+                batch.acknowledged += part
+                batch.receipt = receipt if receipt is not None else batch.receipt
+
+    def _divide(self, batch: _Batch, part: list[Row], reason: str) -> None:
+        if len(part) == 1:
+            batch.dead.append((part[0], reason))
+            return
+        middle = len(part) // 2
+        batch.parts.extendleft([part[middle:], part[:middle]])
+
+    def _hold(self, batch: _Batch, part: list[Row], reason: str) -> None:
+        kits = _by_kit(part)
+        if len(kits) > 1:
+            batch.parts.extendleft(reversed(kits))
+            return
+        kit = part[0].telegram.kit
+        self._log.warning("%s is held: %s; its telegrams wait, in order", kit, reason)
+        self._held[kit] = self._clock() + PROBE_EVERY
+        behind = [p for p in batch.parts if p[0].telegram.kit == kit]
+        for rows in [part, *behind]:
+            batch.held += [(row, reason) for row in rows]
+        for rows in behind:
+            batch.parts.remove(rows)
+
+    def _tell_dead(self, dead: Sequence[tuple[Row, str]]) -> None:
+        for row, reason in dead[:3]:
+            telegram = row.telegram
+            self._log.error("dead letter: %s at %d: %s", telegram.kit, telegram.time, reason)
+        if len(dead) > 3:
+            self._log.error("and %d more dead letters; see `mysense dead list`", len(dead) - 3)
+
+    # -- set aside ------------------------------------------------------------------------------
+
+    def _probe(self, kit: str) -> None:
+        """Try the oldest waiting telegrams of a kit that is held, or to be retried."""
+        settings = self.publisher.settings
+        self._held[kit] = self._clock() + PROBE_EVERY
+        while rows := self._view.aside(self.name, kit, settings.bufsize, settings.max_bytes):
+            batch = _Batch(0, deque([rows]))
+            self._send(batch)
+            self._journal.settle_aside(self.name, batch.outcome())
+            self.settled_count += 1
+            self._tell_dead(batch.dead)
+            if batch.held:
+                return
+        del self._held[kit]
+        self._log.info("%s is no longer held", kit)
+
+    def look_aside(self) -> None:
+        """Somebody asked for a retry: try all that waits aside at the next step."""
+        self._held = {kit: self._clock() for kit in self._journal.held_kits(self.name)}
+
+    # -- failing and recovering -----------------------------------------------------------------
+
+    def _failed(self, reason: str, after: float | None) -> float:
+        pause = self._backoff.failed(reason, after)
+        failures, now = self._backoff.failures, self._clock()
+        if failures == 1 or now - self._noted >= _NOTE_EVERY:
+            self._journal.fail(self.name, reason, failures - self._noted_failures)
+            self._noted, self._noted_failures = now, failures
+        return pause
+
+    def _give_up(self, reason: str) -> float:
+        self.stopped = reason
+        self._journal.fail(self.name, f"stopped: {reason}", 1)
+        self._log.error("%s; this output is stopped, its telegrams wait in the journal", reason)
+        return _LOOK_UP
+
+
+def _by_kit(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each kit, in their order, kits in order of their first row."""
+    kits: dict[str, list[Row]] = {}
+    for row in rows:
+        kits.setdefault(row.telegram.kit, []).append(row)
+    return list(kits.values())

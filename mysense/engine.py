@@ -1,0 +1,148 @@
+"""The engine: inputs, journal and outputs wired together, each input and output in its thread."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from types import FrameType
+from typing import Any
+
+import attrs
+
+from mysense.delivery import PROBE_EVERY, Delivery
+from mysense.intake import Intake
+from mysense.journal import Journal
+from mysense.plugin import Publisher, Subscriber
+from mysense.retention import trim
+
+STOP_WITHIN = 1.5  # seconds; what still hangs then is left to the end of the process
+_TICK = 0.25
+_TRIM_EVERY = 60.0
+_log = logging.getLogger("mysense.engine")
+
+
+@attrs.frozen
+class Limits:
+    """What the journal may hold: megabytes, and days that delivered telegrams are kept."""
+
+    max_mb: float = float("inf")
+    keep_days: float = float("inf")
+
+
+class Engine:
+    """Runs inputs and outputs over one journal until stopped.
+
+    Args:
+        journal: open for writing.
+        subscribers: inputs.
+        publishers: outputs.
+        limits: of the journal.
+        once: end when all inputs have nothing more to give and all outputs have delivered.
+        max_backoff: longest wait between two tries of an output, in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913  # the parts of an engine, all keywords
+        self,
+        journal: Journal,
+        *,
+        subscribers: Iterable[Subscriber[Any]] = (),
+        publishers: Iterable[Publisher[Any]] = (),
+        limits: Limits | None = None,
+        once: bool = False,
+        max_backoff: float = PROBE_EVERY,
+    ) -> None:
+        self.journal = journal
+        self.stopping = threading.Event()
+        self.intakes = [Intake(subscriber, journal, once=once) for subscriber in subscribers]
+        self.deliveries = [
+            Delivery(publisher, journal, max_backoff=max_backoff) for publisher in publishers
+        ]
+        self._limits = limits or Limits()
+        self._once = once
+        self._threads: list[threading.Thread] = []
+        self._trimmed = time.monotonic()
+
+    def start(self) -> None:
+        """Start a thread for each input and each output."""
+        workers: Sequence[Intake | Delivery] = [*self.deliveries, *self.intakes]
+        for worker in workers:
+            thread = threading.Thread(
+                target=worker.run, args=(self.stopping,), name=worker.name, daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def run(self, timeout: float | None = None) -> bool:
+        """Start, work until stopped or done, and stop.
+
+        Args:
+            timeout: with `once`: give up after so many seconds in which nothing was delivered.
+
+        Returns:
+            whether everything that was to be done was done.
+        """
+        self.start()
+        try:
+            return self._watch(timeout)
+        finally:
+            self.stop()
+
+    def _watch(self, timeout: float | None) -> bool:
+        progress = seen = time.monotonic(), -1
+        while not self.stopping.wait(_TICK):
+            self.tick()
+            if self._once and self.done:
+                return True
+            settled = sum(delivery.settled_count for delivery in self.deliveries)
+            progress = seen if settled == seen[1] else (time.monotonic(), settled)
+            seen = progress
+            if timeout is not None and time.monotonic() - progress[0] > timeout:
+                return False
+        return not self._once
+
+    @property
+    def done(self) -> bool:
+        """Whether all inputs are finished and every output has settled what they gave."""
+        if not all(intake.finished for intake in self.intakes):
+            return False
+        head = self.journal.head
+        return all(delivery.drained(head) for delivery in self.deliveries)
+
+    def tick(self) -> None:
+        """What is to be done now and then: obey requests, keep the journal within its limits."""
+        for verb, output in self.journal.obey():
+            _log.info("%s %s, as asked", verb, output)
+            for delivery in self.deliveries:
+                if delivery.name == output:
+                    delivery.look_aside()
+        if time.monotonic() - self._trimmed > _TRIM_EVERY:
+            self._trimmed = time.monotonic()
+            trim(self.journal, self._limits.max_mb, self._limits.keep_days)
+
+    def stop(self) -> None:
+        """Stop all threads; returns within two seconds, also when one of them hangs."""
+        self.stopping.set()
+        self.journal.wake()
+        for intake in self.intakes:
+            intake.subscriber.interrupt()
+        for delivery in self.deliveries:
+            delivery.publisher.interrupt()
+        until = time.monotonic() + STOP_WITHIN
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        for thread in self._threads:
+            if thread.is_alive():
+                _log.warning("%s hangs and is left behind; its telegrams are safe", thread.name)
+
+    def stop_on_signals(self) -> None:
+        """SIGTERM and Ctrl-C stop the engine."""
+
+        def stop(number: int, _frame: FrameType | None) -> None:
+            _log.info("stopping on %s", signal.Signals(number).name)
+            self.stopping.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)

@@ -1,0 +1,131 @@
+"""Reading the journal: for the deliveries of a running engine, and for verbs beside it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+
+from mysense.errors import JournalError
+from mysense.journal import Row, check_format
+from mysense.telegram import Ident, Telegram
+
+_decode: Callable[[str], Any]
+try:  # the optional extra `fast`; only for JSON that MySense itself has written
+    from orjson import loads as _decode
+except ImportError:
+    from json import loads as _decode
+
+
+class View:
+    """A read-only connection to a journal.
+
+    Raises:
+        JournalError: there is no journal, or it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._idents: dict[int, Ident] = {}
+        if not path.exists():
+            raise JournalError(f"journal {path}: there is none yet; nothing has run with it")
+        try:
+            self._db = _connect(path)
+            check_format(self._db.execute("PRAGMA user_version").fetchone()[0], path)
+        except sqlite3.Error as wrong:
+            raise JournalError(f"journal {path}: {wrong}") from wrong
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def all(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """All rows of a query of one's own, by column name."""
+        cursor = self._db.execute(query, values)
+        cursor.row_factory = sqlite3.Row
+        return cursor.fetchall()
+
+    def rows(self, after: int, limit: int, max_bytes: int) -> list[Row]:
+        """At most `limit` telegrams of at most `max_bytes` together that follow number `after`."""
+        found = self._db.execute(
+            "SELECT seq, ident, new, at, data FROM telegrams WHERE seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
+        ).fetchall()
+        return self._rows(_within(found, max_bytes))
+
+    def aside(self, output: str, kit: str, limit: int, max_bytes: int) -> list[Row]:
+        """The oldest telegrams of `kit` that were set aside at `output` and wait; by entry."""
+        found = self._db.execute(
+            "SELECT id, ident, new, at, data FROM aside"
+            " WHERE output = ? AND kit = ? AND state IN ('held', 'retry') ORDER BY id LIMIT ?",
+            (output, kit, limit),
+        ).fetchall()
+        return self._rows(_within(found, max_bytes))
+
+    def ident(self, number: int) -> Ident:
+        """The ident with this number."""
+        known = self._idents.get(number)
+        if known is None:
+            query = "SELECT body FROM idents WHERE id = ?"
+            (body,) = self._db.execute(query, (number,)).fetchone()
+            known = self._idents[number] = Ident.from_json(json.loads(body))
+        return known
+
+    def _rows(self, found: list[tuple[Any, ...]]) -> list[Row]:
+        if not found:
+            return []
+        # one call for all: what a call costs is more than what a telegram costs
+        data = _decode("[" + ",".join([row[4] for row in found]) + "]")
+        return [
+            Row(seq, Telegram(self.ident(ident), MappingProxyType(values), bool(new)), at)
+            for (seq, ident, new, at, _), values in zip(found, data, strict=True)
+        ]
+
+    def dead(self) -> Iterator[tuple[sqlite3.Row, Ident | None]]:
+        """All dead letters, oldest first, each with its ident where it has one."""
+        for row in self.all("SELECT * FROM aside WHERE state = 'dead' ORDER BY id"):
+            yield row, None if row["ident"] is None else self.ident(row["ident"])
+
+
+def _within(found: list[tuple[Any, ...]], max_bytes: int) -> list[tuple[Any, ...]]:
+    """As many of the first rows as fit, but one at least."""
+    size = 0
+    for count, row in enumerate(found):
+        size += len(row[4])
+        if size > max_bytes and count:
+            return found[:count]
+    return found
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+    try:
+        db.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError:  # WAL needs a folder to write in, unless nobody else writes
+        db.close()
+        db = sqlite3.connect(f"{uri}&immutable=1", uri=True, check_same_thread=False)
+    return db
+
+
+def request(path: Path, verb: str, outputs: Iterable[str], argument: str = "") -> None:
+    """Leave requests in a journal; the engine that runs on it obeys within a second."""
+    with View(path):
+        pass  # says clearly when there is no journal, or none that can be read
+    db = sqlite3.connect(path, timeout=10)
+    with db:
+        db.executemany(
+            "INSERT INTO requests (verb, output, argument, at)"
+            " VALUES (?, ?, ?, unixepoch('subsec'))",
+            [(verb, output, argument) for output in outputs],
+        )
+    db.close()
