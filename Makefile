@@ -1,0 +1,148 @@
+# Needs Python 3.11 or later, make, and a network for the first run; everything it makes is in
+# .venv and build. `make help` tells what there is.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+SHELL := /bin/sh
+
+PYTHON ?= python3
+INFLUX ?=
+ARGS ?=
+
+VENV := .venv
+TESTED := build/venv
+LOCKED := pip --disable-pip-version-check install -q --require-hashes --no-build-isolation
+OURS := pip --disable-pip-version-check install -q --no-deps --no-build-isolation
+SOURCES := pyproject.toml README.md LICENSE MySense.conf MySense.py \
+	$(shell find mysense channels sensors testdata -type f ! -name '*.pyc')
+
+# msgpack has no wheel for 32-bit Pis: then its sources are taken, and need no compiler this way
+export MSGPACK_PUREPYTHON := 1
+export PYTHONWARNINGS :=
+export DEBIAN_FRONTEND := noninteractive
+
+# $(call need,what to look for,Debian package,what for)
+define need
+	@if ! { $(1); } >/dev/null 2>&1; then \
+		if [ "$$(id -u)" = 0 ]; then sudo=; else sudo='sudo -n'; fi; \
+		if $$sudo apt-get --version >/dev/null 2>&1; then \
+			echo 'Installing the Debian package $(2) $(3)'; \
+			$$sudo apt-get -qq update && $$sudo apt-get -qq install -y $(2) >/dev/null; \
+		fi; \
+		{ $(1); } >/dev/null 2>&1 || { \
+			echo 'Missing: $(2) $(3). Install it, on Debian: sudo apt-get install $(2)' >&2; \
+			exit 1; }; \
+	fi
+endef
+
+# $(call venv,folder)
+define venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'MySense needs Python 3.11 or later; name one with: make PYTHON=python3.11 ...' >&2; \
+		exit 1; }
+	$(call need,$(PYTHON) -c "import ensurepip",python3-venv,(to make an environment))
+	@test -x $(1)/bin/pip || $(PYTHON) -m venv --clear $(1)
+endef
+
+.PHONY: help
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
+
+.PHONY: install
+install: $(VENV)/.run  ## make .venv with MySense and what it needs
+
+.PHONY: demo
+demo: $(VENV)/.run  ## a kit and a server in one go; INFLUX=host:port goes over that InfluxDB
+	@$(VENV)/bin/mysense demo $(if $(INFLUX),--influx $(INFLUX)) $(ARGS)
+
+.PHONY: test
+test: $(TESTED)/.wheel  ## all tests over the built wheel; ARGS="-k csv -x" goes to pytest
+	$(call need,command -v influxd,influxdb,(the tests run a real server))
+	@cd build && MYSENSE_TEST_INSTALLED=1 venv/bin/pytest \
+		-c ../pyproject.toml --rootdir=.. ../tests $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.dev  ## style, format and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+.PHONY: docs
+docs: $(VENV)/.docs  ## the documentation as web pages in build/docs
+	@$(VENV)/bin/sphinx-build -q -W --keep-going -b html -d build/doctrees docs build/docs
+	@echo 'docs: build/docs/index.html'
+
+.PHONY: docs-tables
+docs-tables: $(VENV)/.run  ## fill the option tables and help texts in docs
+	@$(VENV)/bin/python docs/generate.py
+
+.PHONY: bench
+bench: $(VENV)/.dev $(VENV)/.run  ## measure speed and memory; influxd is started when needed
+	$(call need,command -v influxd,influxdb,(the benchmarks run a real server))
+	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+# One resolution for every Python from 3.11 and every machine, with the hashes of all files of
+# every release in it. Edit pyproject.toml, run this, commit what changed; `make lock UPGRADE=1`
+# takes the newest releases.
+UPGRADE ?=
+COMPILE = build/lock/bin/uv pip compile -q --universal --python-version 3.11 \
+	--fork-strategy fewest --generate-hashes --custom-compile-command "make lock" --no-annotate --no-emit-index-url \
+	$(if $(UPGRADE),--upgrade)
+
+.PHONY: lock
+lock: build/lock/bin/uv  ## requirements/*.txt anew from pyproject.toml
+	@$(COMPILE) pyproject.toml -o requirements/run.txt
+	@$(COMPILE) -c requirements/run.txt pyproject.toml --extra fast -o requirements/fast.txt
+	@$(COMPILE) -c requirements/fast.txt pyproject.toml --extra fast --group dev -o requirements/dev.txt
+	@$(COMPILE) -c requirements/dev.txt --group docs -o requirements/docs.txt
+	@$(COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt
+	@$(COMPILE) --no-deps --group neighbours -o requirements/neighbours.txt
+
+.PHONY: clean
+clean:  ## remove everything that make made
+	rm -rf $(VENV) build dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.needs: requirements/build.txt requirements/run.txt
+	@echo 'Installing what MySense needs into $(VENV)'
+	$(call venv,$(VENV))
+	@$(VENV)/bin/$(LOCKED) -r requirements/build.txt
+	@$(VENV)/bin/$(LOCKED) -r requirements/run.txt
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.needs $(SOURCES)
+	@$(VENV)/bin/$(OURS) --force-reinstall .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.needs requirements/dev.txt
+	@$(VENV)/bin/$(LOCKED) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.needs requirements/docs.txt
+	@$(VENV)/bin/$(LOCKED) -r requirements/docs.txt
+	@touch $@
+
+# The wheel under test is built from the source distribution, so both are known to work.
+build/.dist: $(TESTED)/.dev $(SOURCES)
+	@rm -rf build/dist
+	@$(TESTED)/bin/hatchling build -t sdist -d build/dist >build/sdist.log 2>&1 || { \
+		cat build/sdist.log; exit 1; }
+	@$(TESTED)/bin/pip --disable-pip-version-check wheel -q --no-deps --no-build-isolation \
+		-w build/dist build/dist/mysense-*.tar.gz
+	@touch $@
+
+$(TESTED)/.dev: requirements/build.txt requirements/dev.txt requirements/neighbours.txt
+	@echo 'Installing what the tests need into $(TESTED)'
+	$(call venv,$(TESTED))
+	@$(TESTED)/bin/$(LOCKED) -r requirements/build.txt
+	@$(TESTED)/bin/$(LOCKED) -r requirements/dev.txt
+	@$(TESTED)/bin/$(LOCKED) --no-deps -r requirements/neighbours.txt
+	@touch $@
+
+$(TESTED)/.wheel: build/.dist
+	@$(TESTED)/bin/$(OURS) --force-reinstall build/dist/mysense-*.whl
+	@touch $@
+
+build/lock/bin/uv:
+	$(call venv,build/lock)
+	@build/lock/bin/pip --disable-pip-version-check install -q uv==0.13.9
