@@ -105,14 +105,14 @@ class Source:
 
         Returns None when there are faults; they are kept for `finish`.
         """
-        fields = {field.name: field for field in attrs.fields(of)}
+        fields = {field.name: field for field in attrs.fields(attrs.resolve_types(of))}
         before = len(self.faults)
         values: dict[str, Any] = {}
         for key in self._sections.get(section, {}):
             if key not in fields:
                 self.fault(section, key, "a known option", short(key), closest(key, fields))
         for key, field in fields.items():
-            entry = self._entry(section, key, secret=field.type in (Secret, "Secret"))
+            entry = self._entry(section, key, secret=field.type is Secret)
             if entry is None:
                 continue
             try:
