@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -17,6 +17,7 @@ from mysense.intake import Intake
 from mysense.journal import Journal
 from mysense.plugin import Publisher, Subscriber
 from mysense.retention import trim
+from mysense.sampling import Sampler, Sampling
 
 STOP_WITHIN = 1.5  # seconds; what still hangs then is left to the end of the process
 _TICK = 0.25
@@ -38,6 +39,7 @@ class Engine:
     Args:
         journal: open for writing.
         subscribers: inputs.
+        sampling: the sensors of this kit.
         publishers: outputs.
         limits: of the journal.
         once: end when all inputs have nothing more to give and all outputs have delivered.
@@ -49,17 +51,23 @@ class Engine:
         journal: Journal,
         *,
         subscribers: Iterable[Subscriber[Any]] = (),
+        sampling: Sampling | None = None,
         publishers: Iterable[Publisher[Any]] = (),
         limits: Limits | None = None,
         once: bool = False,
         max_backoff: float = PROBE_EVERY,
     ) -> None:
         self.journal = journal
+        self.abandoned = False
+        """Whether some thread did not stop in time and was left behind."""
         self.stopping = threading.Event()
         self.intakes = [Intake(subscriber, journal, once=once) for subscriber in subscribers]
         self.deliveries = [
             Delivery(publisher, journal, max_backoff=max_backoff) for publisher in publishers
         ]
+        self.sampling = sampling
+        if sampling is not None:
+            sampling.attach(journal, once=once)
         self._limits = limits or Limits()
         self._once = once
         self._threads: list[threading.Thread] = []
@@ -67,7 +75,9 @@ class Engine:
 
     def start(self) -> None:
         """Start a thread for each input and each output."""
-        workers: Sequence[Intake | Delivery] = [*self.deliveries, *self.intakes]
+        workers: list[Delivery | Intake | Sampling | Sampler] = [*self.deliveries, *self.intakes]
+        if self.sampling is not None:
+            workers += [*self.sampling.samplers, self.sampling]
         for worker in workers:
             thread = threading.Thread(
                 target=worker.run, args=(self.stopping,), name=worker.name, daemon=True
@@ -108,8 +118,19 @@ class Engine:
         """Whether all inputs are finished and every output has settled what they gave."""
         if not all(intake.finished for intake in self.intakes):
             return False
+        if self.sampling is not None and not self.sampling.finished:
+            return False
         head = self.journal.head
         return all(delivery.drained(head) for delivery in self.deliveries)
+
+    def describe(self) -> Iterator[str]:
+        """What runs here, a line each."""
+        for intake in self.intakes:
+            yield f"input  {intake.name}"
+        for sampler in self.sampling.samplers if self.sampling else ():
+            yield f"input  {sampler.name}"
+        for delivery in self.deliveries:
+            yield f"output {delivery.name}"
 
     def tick(self) -> None:
         """What is to be done now and then: obey requests, keep the journal within its limits."""
@@ -135,6 +156,7 @@ class Engine:
             thread.join(max(0.0, until - time.monotonic()))
         for thread in self._threads:
             if thread.is_alive():
+                self.abandoned = True
                 _log.warning("%s hangs and is left behind; its telegrams are safe", thread.name)
 
     def stop_on_signals(self) -> None:

@@ -11,6 +11,7 @@ from mysense.journal import Journal
 
 _DAY = 86_400
 _CHUNK = 1000
+_FULL = 0.8  # of max_mb, unsent: from there on inputs that can wait do
 _log = logging.getLogger("mysense.journal")
 
 
@@ -52,6 +53,7 @@ def trim(
                 given_up += _record_gaps(db, last, now(), max_mb)
                 chunk = (0, last)
             db.execute("DELETE FROM telegrams WHERE seq <= ?", (chunk[1],))
+        journal.full = _share_unsent(db) * size_mb(db) > _FULL * max_mb
     with journal.transaction() as db:
         db.execute("PRAGMA incremental_vacuum(2000)").fetchall()
     if given_up:
@@ -62,6 +64,16 @@ def trim(
             given_up,
         )
     return given_up
+
+
+def _share_unsent(db: sqlite3.Connection) -> float:
+    """Which part of the telegrams here still waits for some output."""
+    first, last, delivered = db.execute(
+        "SELECT min(seq), max(seq), (SELECT min(cursor) FROM outputs) FROM telegrams"
+    ).fetchone()
+    if first is None or delivered is None:
+        return 0.0
+    return float((last - max(delivered, first - 1)) / (last - first + 1))
 
 
 def _record_gaps(db: sqlite3.Connection, last: int, at: float, max_mb: float) -> int:

@@ -1,0 +1,74 @@
+"""The command `mysense`: one file a verb, imported only when that verb is asked for.
+
+Exit codes: 0 good, 1 failed, 64 usage, 78 configuration. stdout is data, stderr is talk.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from mysense import __version__
+from mysense.errors import MySenseError, PluginError
+from mysense.settings import SettingsError, closest
+
+FAILED, USAGE, CONFIGURATION = 1, 64, 78
+
+VERBS = {
+    "run": "inputs to outputs until stopped",
+    "replay": "telegram files through outputs",
+    "demo": "a kit, a store, a server and outputs in one go, with a ledger at the end",
+    "check": "would it work here? each failure with its fix",
+    "status": "journal, outputs, lag, last error, dead letters, gaps",
+    "dead": "telegrams that an output refused: list, retry, export",
+    "plugins": "what is available and from where",
+    "plugin": "one plugin on its own",
+    "export": "a kit's data from the embedded store",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command line; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if words else USAGE
+    if words[0] in ("-V", "--version"):
+        print(f"mysense {__version__}")
+        return 0
+    if words[0] not in VERBS:
+        print(f"mysense: no verb {words[0]!r} ({closest(words[0], VERBS)})", file=sys.stderr)
+        return USAGE
+    return _carry_out(words[0], words[1:])
+
+
+def overview() -> str:
+    """What `mysense --help` prints."""
+    verbs = "\n".join(f"  {verb:9} {text}" for verb, text in VERBS.items())
+    return (
+        "usage: mysense VERB [-c FILE] [-o SECTION.KEY=VALUE] ...\n\n"
+        f"MySense {__version__}: measurement stations that lose nothing.\n\n{verbs}\n\n"
+        "`mysense VERB --help` says more. -c names the configuration, -o overrides one option."
+    )
+
+
+def _carry_out(verb: str, words: list[str]) -> int:
+    module = importlib.import_module(f"mysense.cli.{verb}")
+    try:
+        code: int = module.main(words)
+        sys.stdout.flush()
+    except (SettingsError, PluginError) as wrong:
+        print(wrong, file=sys.stderr)
+        return CONFIGURATION
+    except MySenseError as wrong:
+        print(f"mysense {verb}: {wrong}", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        print(f"mysense {verb}: interrupted", file=sys.stderr)
+        return FAILED
+    return code

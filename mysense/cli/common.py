@@ -1,0 +1,86 @@
+"""What the verbs share: their parser, logging, and loading the settings."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from mysense.application import Application, default_path
+from mysense.cli import USAGE
+from mysense.errors import MySenseError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of one verb: usage errors exit with 64, abbreviations are not guessed."""
+
+    def __init__(self, verb: str, description: str) -> None:
+        super().__init__(prog=f"mysense {verb}", description=description, allow_abbrev=False)
+        self.add_argument("-c", dest="conf", metavar="FILE", type=Path, help="the configuration")
+        self.add_argument(
+            "-o",
+            dest="overrides",
+            metavar="SECTION.KEY=VALUE",
+            action="append",
+            default=[],
+            help="override one option; may be repeated",
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line and exit."""
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+class _OneLine(logging.Formatter):
+    """Log lines of one line, without characters that a terminal would act upon."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.exc_info or text.isprintable():
+            return text
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def configuration(args: argparse.Namespace) -> Path:
+    """The configuration file that these arguments mean."""
+    return args.conf or default_path()
+
+
+def load(args: argparse.Namespace) -> Application:
+    """All settings, as file, environment and command line have them; sets up logging too."""
+    set_up_logging("info")
+    application = Application.load(configuration(args), args.overrides)
+    set_up_logging(application.process.log)
+    return application
+
+
+def set_up_logging(level: str) -> None:
+    """Log to stderr, in UTC."""
+    formatter = _OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    handler.addFilter(_without_prefix)
+    logger = logging.getLogger("mysense")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+def _without_prefix(record: logging.LogRecord) -> bool:
+    record.name = record.name.removeprefix("mysense.")
+    record.levelname = record.levelname.lower()
+    return True
+
+
+def say(text: str) -> None:
+    """Tell the user something that is not data."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class VerbError(MySenseError):
+    """A verb that cannot do what was asked; its text says why."""

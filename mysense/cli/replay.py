@@ -1,0 +1,198 @@
+"""`mysense replay FILE...`: telegram files through outputs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mysense.application import Application
+from mysense.cli import CONFIGURATION, FAILED
+from mysense.cli.common import Parser, VerbError, load, say
+from mysense.engine import Engine
+from mysense.journal import Journal
+from mysense.journalview import View, request
+from mysense.plugin import Publisher, Refused
+from mysense.replaying import Replay, ReplaySettings, journal_path
+from mysense.summary import OutputSummary, outputs
+
+_MAX_BACKOFF = 5.0  # somebody waits for it
+
+
+def main(words: list[str]) -> int:
+    """Replay with these arguments; returns the exit code."""
+    args = arguments("replay").parse_args(words)
+    application = load(args)
+    publishers = _publishers(application, args.to)
+    if not publishers:
+        say("no output: name some with --to, or switch one on in the configuration")
+        return CONFIGURATION
+    return replay(args, publishers)
+
+
+def arguments(verb: str, default: Path | None = None) -> Parser:
+    """The parser of `mysense replay`, and, with a `default` file, of an output on its own."""
+    parser = Parser(verb, "Send telegram files through outputs; exits 0 only when all arrived.")
+    if default is None:
+        parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="JSON Lines")
+    else:
+        parser.add_argument(
+            "files", metavar="FILE", nargs="*", type=Path, help="JSON Lines", default=[default]
+        )
+    parser.add_argument(
+        "--to",
+        metavar="SECTION[,SECTION]",
+        default="",
+        help="outputs to use, whether switched on or not (default: those switched on)",
+    )
+    parser.add_argument(
+        "--speed",
+        type=_speed,
+        default=None,
+        metavar="N",
+        help="N times as fast as it was measured, or max (default)",
+    )
+    parser.add_argument("--now", action="store_true", help="shift all times so that it ends now")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print exactly what would be sent, send nothing"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="give up when nothing could be delivered for so long (60)",
+    )
+    parser.add_argument(
+        "--errors", type=Path, metavar="FILE", help="write the lines that were refused to FILE"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin anew, also where an earlier replay left off"
+    )
+    return parser
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    speed = float(text)
+    if not 0 < speed < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0 or max, found {text!r}")
+    return speed
+
+
+def _publishers(application: Application, to: str) -> list[Publisher[Any]]:
+    if not to:
+        return application.outputs()
+    chosen = []
+    for name in filter(None, (name.strip() for name in to.split(","))):
+        configured = application.section(name)
+        if not issubclass(configured.plugin, Publisher):
+            raise VerbError(f"--to {name}: that is an input; `mysense plugins` lists the outputs")
+        chosen.append(configured.make())
+    return chosen  # type: ignore[return-value]  # all are publishers, see above
+
+
+def replay(args: argparse.Namespace, publishers: Sequence[Publisher[Any]]) -> int:
+    """Send the files in `args` through `publishers`; returns the exit code."""
+    for path in args.files:
+        if not path.is_file():
+            raise VerbError(f"{path}: there is no such file")
+    settings = ReplaySettings(files=tuple(args.files), speed=args.speed, now=args.now)
+    source = Replay(settings)
+    failed = _dry_run(source, publishers) if args.dry_run else _send(args, source, publishers)
+    if args.errors is not None:
+        args.errors.write_bytes(b"".join(line.raw.rstrip(b"\r\n") + b"\n" for line in source.bad))
+    if source.bad:
+        say(f"{len(source.bad)} lines were refused" + _where_bad(args))
+    return FAILED if failed or source.bad else 0
+
+
+def _where_bad(args: argparse.Namespace) -> str:
+    return f", they are in {args.errors}" if args.errors else "; --errors FILE keeps them"
+
+
+def _send(args: argparse.Namespace, source: Replay, publishers: Sequence[Publisher[Any]]) -> bool:
+    path = journal_path(source.settings, publishers)
+    if args.fresh:
+        remove_journal(path)
+    resumed = path.exists()
+    journal = Journal(path)
+    if resumed:
+        say(f"resuming what an earlier replay of these files left in {path}")
+        request(path, "retry", [publisher.section for publisher in publishers])
+    engine = Engine(
+        journal,
+        subscribers=[source],
+        publishers=publishers,
+        once=True,
+        max_backoff=_MAX_BACKOFF,
+    )
+    engine.stop_on_signals()
+    began = time.monotonic()
+    engine.tick()
+    engine.run(args.timeout)
+    with View(path) as view:
+        complete = _tell(source, outputs(view), engine, time.monotonic() - began)
+    if engine.abandoned:  # a thread that hangs still has the journal: leave it as it is
+        return True
+    journal.close()
+    if complete:
+        remove_journal(path)
+    else:
+        say(f"what is left waits in {path}; the same command goes on there")
+    return not complete
+
+
+def _tell(source: Replay, summaries: list[OutputSummary], engine: Engine, seconds: float) -> bool:
+    intake = engine.intakes[0]
+    repeats = f", {intake.repeats} of them repeats" if intake.repeats else ""
+    say(f"{source.count} telegrams read{repeats}, {seconds:.1f} s")
+    complete = intake.finished and intake.error is None and not intake.refused
+    if intake.refused:
+        say(f"{intake.refused} telegrams refused by the journal, see `mysense dead list`")
+    for summary in summaries:
+        say(f"{summary.name}: {summary.line()}")
+        complete = complete and summary.all_acknowledged
+    return complete
+
+
+def remove_journal(path: Path) -> None:
+    """Remove a journal that is no longer needed."""
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _dry_run(source: Replay, publishers: Sequence[Publisher[Any]]) -> bool:
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Journal(Path(folder, "journal.db"))
+        seen = 0
+        while batch := source.poll(None)[0]:
+            failed |= journal.append(batch).refused > 0
+            with View(journal.path) as view:
+                rows = view.rows(seen, len(batch), 2**40)
+            seen = rows[-1].seq if rows else seen
+            for publisher in publishers:
+                failed |= _preview(publisher, [row.telegram for row in rows])
+        journal.close()
+    return failed
+
+
+def _preview(publisher: Publisher[Any], telegrams: list[Any]) -> bool:
+    groups: dict[str, list[Any]] = {}
+    for telegram in telegrams:
+        groups.setdefault("" if publisher.mixed else telegram.kit, []).append(telegram)
+    failed = False
+    for group in groups.values():
+        try:
+            sys.stdout.writelines(f"{line}\n" for line in publisher.preview(group))
+        except Refused as wrong:
+            failed = True
+            for at, reason in wrong.reasons.items():
+                say(f"{publisher.section}: {group[at].kit} at {group[at].time}: {reason}")
+    return failed

@@ -1,0 +1,89 @@
+"""`mysense run`: inputs to outputs until stopped."""
+
+from __future__ import annotations
+
+import argparse
+
+from mysense import jsonlines
+from mysense.application import Application
+from mysense.cli import CONFIGURATION, FAILED
+from mysense.cli.common import Parser, load, say
+from mysense.engine import Engine, Limits
+from mysense.journal import Journal
+from mysense.plugin import Refusal
+from mysense.sampling import Sampling
+
+
+def main(words: list[str]) -> int:
+    """Run with these arguments; returns the exit code."""
+    args = _arguments(words)
+    application = load(args)
+    subscribers, sampling = application.subscribers(), Sampling.of(application)
+    if not subscribers and sampling is None:
+        say(
+            f"{application.path}: no input is switched on; set `input = true` in one of its section"
+        )
+        return CONFIGURATION
+    if args.test:
+        return _test(application, sampling)
+    publishers = application.outputs()
+    if not publishers:
+        say(f"{application.path}: no output is switched on; set `output = true` in its section")
+        return CONFIGURATION
+    settings = application.journal
+    journal = Journal(settings.path)
+    engine = Engine(
+        journal,
+        subscribers=subscribers,
+        sampling=sampling,
+        publishers=publishers,
+        limits=Limits(settings.max_mb, settings.keep_days),
+        once=args.once,
+    )
+    engine.stop_on_signals()
+    say(f"journal {settings.path}")
+    for text in engine.describe():
+        say(text)
+    done = engine.run(args.timeout)
+    if not engine.abandoned:
+        journal.close()
+    return 0 if done else FAILED
+
+
+def _arguments(words: list[str]) -> argparse.Namespace:
+    parser = Parser("run", "Carry telegrams from the inputs to the outputs until stopped.")
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="read every input until it has no more (a sensor: one telegram), deliver, and exit",
+    )
+    parser.add_argument(
+        "--test",
+        action="store_true",
+        help="read every input once, print the telegrams as JSON Lines, send nothing",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="with --once: give up when nothing could be delivered for so long (60)",
+    )
+    return parser.parse_args(words)
+
+
+def _test(application: Application, sampling: Sampling | None) -> int:
+    if sampling is not None:
+        telegram = sampling.once()
+        if telegram is None:
+            return FAILED
+        print(jsonlines.line(telegram))
+    for subscriber in application.subscribers():
+        with subscriber:
+            subscriber.open()
+            for item in subscriber.poll(None)[0]:
+                if isinstance(item, Refusal):
+                    say(f"{item.where}: refused: {item.reason}")
+                else:
+                    print(jsonlines.line(item))
+    return 0

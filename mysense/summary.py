@@ -1,0 +1,82 @@
+"""The ledger of a journal: what became of every telegram, per output."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from mysense.journalview import View
+
+
+@attrs.frozen
+class OutputSummary:
+    """One output's account. `lag` is the age in seconds of the oldest telegram not acknowledged."""
+
+    name: str
+    acknowledged: int
+    waiting: int
+    held: int
+    dead: int
+    gaps: int
+    lag: float
+    retries: int
+    paused: bool
+    error: str | None
+    error_at: float | None
+    last_ok: float | None
+
+    @property
+    def connected(self) -> bool:
+        """Whether its last try went well."""
+        return self.error is None and self.last_ok is not None
+
+    @property
+    def all_acknowledged(self) -> bool:
+        """Whether every telegram arrived."""
+        return not (self.waiting or self.held or self.dead or self.gaps)
+
+    def line(self) -> str:
+        """The account in one line."""
+        parts = [f"{self.acknowledged} acknowledged", f"{self.waiting} waiting"]
+        parts += [f"{n} {what}" for n, what in ((self.held, "held"), (self.gaps, "in gaps")) if n]
+        parts.append(f"{self.dead} dead")
+        if self.error:
+            parts.append(f"last error: {self.error}")
+        return ", ".join(parts)
+
+
+def outputs(view: View, now: Callable[[], float] = time.time) -> list[OutputSummary]:
+    """The account of every output that the journal knows."""
+    return [_summary(view, row, now()) for row in view.all("SELECT * FROM outputs ORDER BY name")]
+
+
+def _summary(view: View, row: Any, now: float) -> OutputSummary:
+    name, cursor = row["name"], row["cursor"]
+    (waits,) = view.all(
+        "SELECT count(*) AS count, min(at) AS since FROM telegrams WHERE seq > ?", cursor
+    )
+    (aside,) = view.all(
+        "SELECT coalesce(sum(state != 'dead'), 0) AS held,"
+        " coalesce(sum(state = 'dead'), 0) AS dead,"
+        " min(iif(state != 'dead', at, NULL)) AS since FROM aside WHERE output = ?",
+        name,
+    )
+    (gaps,) = view.all("SELECT coalesce(sum(count), 0) AS n FROM gaps WHERE output = ?", name)
+    since = [at for at in (waits["since"], aside["since"]) if at is not None]
+    return OutputSummary(
+        name=name,
+        acknowledged=row["acknowledged"],
+        waiting=waits["count"],
+        held=aside["held"],
+        dead=aside["dead"],
+        gaps=gaps["n"],
+        lag=max(0.0, now - min(since)) if since else 0.0,
+        retries=row["retries"],
+        paused=bool(row["paused"]),
+        error=row["error"],
+        error_at=row["error_at"],
+        last_ok=row["last_ok"],
+    )
