@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import attrs
 
@@ -131,21 +131,34 @@ class Application:
         plugin = self.loader.load(name)
         return Configured(name.lower(), plugin, plugin.Settings())
 
+    def output(self, name: str) -> Publisher[Any]:
+        """The output of section `name`, whether it is switched on or not.
+
+        Raises:
+            PluginError: there is none, or it is an input.
+        """
+        made = self.section(name).make()
+        if not isinstance(made, Publisher):
+            raise PluginError(f"{name} is an input; `mysense plugins` lists the outputs")
+        return made
+
+    def subscriber(self, name: str) -> Subscriber[Any]:
+        """The SUB input of section `name`, whether it is switched on or not."""
+        made = self.section(name).make()
+        if not isinstance(made, Subscriber):
+            raise PluginError(f"{name} is no SUB input; `mysense plugins` lists them")
+        return made
+
     def outputs(self) -> list[Publisher[Any]]:
         """The outputs that are switched on."""
-        return [
-            cast("Publisher[Any]", configured.make())
-            for configured in self.configured
-            if configured.on and issubclass(configured.plugin, Publisher)
-        ]
+        return [self.output(c.section) for c in self._on(Publisher)]
 
     def subscribers(self) -> list[Subscriber[Any]]:
         """The SUB inputs that are switched on."""
-        return [
-            cast("Subscriber[Any]", configured.make())
-            for configured in self.configured
-            if configured.on and issubclass(configured.plugin, Subscriber)
-        ]
+        return [self.subscriber(c.section) for c in self._on(Subscriber)]
+
+    def _on(self, of: type[Plugin[Any]]) -> list[Configured]:
+        return [c for c in self.configured if c.on and issubclass(c.plugin, of)]
 
 
 _CORE_CLASSES = (ProcessSettings, IdSettings, JournalSettings)

@@ -21,6 +21,7 @@ from mysense.sampling import Sampler, Sampling
 
 STOP_WITHIN = 1.5  # seconds; what still hangs then is left to the end of the process
 _TICK = 0.25
+_TICK_ONCE = 0.05  # somebody waits for the end
 _TRIM_EVERY = 60.0
 _log = logging.getLogger("mysense.engine")
 
@@ -102,7 +103,7 @@ class Engine:
 
     def _watch(self, timeout: float | None) -> bool:
         progress = seen = time.monotonic(), -1
-        while not self.stopping.wait(_TICK):
+        while not self.stopping.wait(_TICK_ONCE if self._once else _TICK):
             self.tick()
             if self._once and self.done:
                 return True
@@ -120,6 +121,11 @@ class Engine:
             return False
         if self.sampling is not None and not self.sampling.finished:
             return False
+        return self.drained
+
+    @property
+    def drained(self) -> bool:
+        """Whether every output has settled all that is in the journal."""
         head = self.journal.head
         return all(delivery.drained(head) for delivery in self.deliveries)
 

@@ -141,4 +141,9 @@ def journal_path(settings: ReplaySettings, publishers: Iterable[Publisher[Any]])
         shown = {name: str(v) for name, v in values.items() if not isinstance(v, Secret)}
         parts += [publisher.section, sorted(shown.items())]
     name = hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
-    return state_folder() / "replay" / f"{name}.db"
+    return replay_folder() / f"{name}.db"
+
+
+def replay_folder() -> Path:
+    """Where the journals of replays are."""
+    return state_folder() / "replay"

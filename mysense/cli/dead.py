@@ -1,0 +1,80 @@
+"""`mysense dead`: the telegrams that an output refused, and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from mysense import jsonlines
+from mysense.cli.common import Parser, load, say
+from mysense.cli.status import arguments
+from mysense.journalview import View, request
+from mysense.telegram import Telegram
+
+
+def main(words: list[str]) -> int:
+    """List, retry or export dead letters; returns the exit code."""
+    args = _arguments(words)
+    path = args.journal or load(args).journal.path
+    if args.action == "retry":
+        return _retry(path, args)
+    with View(path) as view:
+        for letter in _letters(view, args.output):
+            if args.action == "export" and letter["telegram"] is None:
+                say(f"{letter['id']} is not a telegram and only listed: {letter['reason']}")
+            else:
+                print(_line(letter, args))
+    return 0
+
+
+def _arguments(words: list[str]) -> argparse.Namespace:
+    parser = arguments(Parser("dead", "Telegrams that an output refused, and why."))
+    parser.add_argument(
+        "action",
+        choices=("list", "retry", "export"),
+        help="list them; let the running engine try them again; print them as JSON Lines",
+    )
+    parser.add_argument("output", nargs="?", help="only those of this output (a section)")
+    parser.add_argument("--id", default="", metavar="N", help="retry only number N of the list")
+    parser.add_argument("--json", action="store_true", help="list as JSON Lines")
+    return parser.parse_args(words)
+
+
+def _letters(view: View, output: str | None) -> Iterator[dict[str, Any]]:
+    for row, ident in view.dead():
+        if output is None or row["output"] == output:
+            letter = {key: row[key] for key in ("id", "output", "kit", "time", "reason", "at")}
+            letter["telegram"] = ident and Telegram(ident, json.loads(row["data"]))
+            letter["text"] = None if ident else row["data"]
+            yield letter
+
+
+def _line(letter: dict[str, Any], args: argparse.Namespace) -> str:
+    telegram = letter.pop("telegram")
+    if args.action == "export":
+        return jsonlines.line(telegram)
+    if args.json:
+        letter["telegram"] = telegram and telegram.to_json()
+        return json.dumps(letter, ensure_ascii=False)
+    output = letter["output"] or "(journal)"
+    return f"{letter['id']:6} {output:14} {letter['kit']} {letter['time']}: {letter['reason']}"
+
+
+def _retry(path: Any, args: argparse.Namespace) -> int:
+    with View(path) as view:
+        waiting = [letter for letter in _letters(view, args.output) if letter["telegram"]]
+    if args.id:
+        waiting = [letter for letter in waiting if str(letter["id"]) == args.id]
+    names = sorted({letter["output"] for letter in waiting} - {""})
+    if taken := sum(letter["output"] == "" for letter in waiting):
+        say(f"{taken} were refused by the journal itself: no output can take them, see `dead list`")
+    request(path, "retry", names, args.id)
+    count = len(waiting) - taken
+    say(f"{count} dead letters of {', '.join(names) or 'no output'} are to be tried again")
+    if count:
+        say("the running engine obeys within a second; without one, the next that starts")
+    sys.stdout.flush()
+    return 0

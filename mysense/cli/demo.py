@@ -1,0 +1,156 @@
+"""`mysense demo`: a kit, a store, a server and outputs in one go, with a ledger at the end."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import attrs
+
+from mysense.application import Application
+from mysense.cli import FAILED
+from mysense.cli.common import Parser, VerbError, say, set_up_logging
+from mysense.engine import Engine
+from mysense.journal import Journal
+from mysense.journalview import View
+from mysense.jsonlines import Reader
+from mysense.loader import home
+from mysense.replaying import Replay, ReplaySettings
+from mysense.summary import OutputSummary, outputs
+from mysense.telegram import Telegram
+
+_SHOWN = 5
+
+
+@attrs.frozen
+class Stage:
+    """What the demo runs on: the kit's output and the server's input, by section."""
+
+    name: str
+    publisher: str
+    subscriber: str
+    options: tuple[str, ...]
+
+
+def main(words: list[str]) -> int:
+    """Run the demo; returns the exit code."""
+    args = _arguments(words)
+    set_up_logging("warning")
+    if args.folder is not None:
+        args.folder.mkdir(parents=True, exist_ok=True)
+        return _demo(args, args.folder)
+    with tempfile.TemporaryDirectory(prefix="mysense-demo-") as folder:
+        return _demo(args, Path(folder))
+
+
+def _arguments(words: list[str]) -> argparse.Namespace:
+    parser = Parser("demo", "A kit sends a day of telegrams, a server receives them.")
+    parser.add_argument(
+        "--influx", metavar="HOST:PORT", help="over this InfluxDB instead of the embedded store"
+    )
+    parser.add_argument("--folder", type=Path, help="keep all files of the demo there")
+    parser.add_argument("--file", type=Path, help="send this telegram file instead")
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS")
+    return parser.parse_args(words)
+
+
+def _stage(args: argparse.Namespace, folder: Path, kits: set[str]) -> Stage:
+    options: tuple[str, ...]
+    if args.influx is None:
+        store = folder / "store.db"
+        options = (f"sqlitepub.file={store}", f"sqlitesub.file={store}")
+        return Stage(f"the embedded store {store}", "sqlitepub", "sqlitesub", options)
+    host, _, port = args.influx.rpartition(":")
+    if not host or not port.isdecimal():
+        raise VerbError(f"--influx {args.influx}: expected HOST:PORT")
+    options = (
+        *(f"{s}.hostname={host}" for s in ("influxpub", "influxsub")),
+        *(f"{s}.port={port}" for s in ("influxpub", "influxsub")),
+        f"influxsub.databases={','.join(sorted(kits))}",
+    )
+    return Stage(f"InfluxDB at {args.influx}", "influxpub", "influxsub", options)
+
+
+def _demo(args: argparse.Namespace, folder: Path) -> int:
+    file = args.file or home() / "testdata" / "day.jsonl"
+    made = _read(file)
+    if not made:
+        raise VerbError(f"{file}: no telegrams in it")
+    stage = _stage(args, folder, {telegram.kit for telegram in made})
+    target = folder / "received.jsonl"
+    options = (*stage.options, f"jsonl.file={target}", f"csv.folder={folder / 'csv'}")
+    application = Application.load(None, (*options, *args.overrides))
+    say(f"kit     {file} -> journal -> {stage.publisher} -> {stage.name}")
+    say(f"server  {stage.name} -> {stage.subscriber} -> journal -> jsonl, csv")
+    began = time.monotonic()
+    kit = Engine(
+        Journal(folder / "kit.db"),
+        subscribers=[Replay(ReplaySettings(files=(file,)))],
+        publishers=[application.output(stage.publisher)],
+        once=True,
+    )
+    server = Engine(
+        Journal(folder / "server.db"),
+        subscribers=[application.subscriber(stage.subscriber)],
+        publishers=[application.output(name) for name in ("jsonl", "csv")],
+    )
+    _run(kit, server, args.timeout)
+    say(f"done in {time.monotonic() - began:.1f} s")
+    received = _read(target) if target.exists() else []
+    _show(application, received)
+    return _ledger(kit, server, made, received)
+
+
+def _run(kit: Engine, server: Engine, timeout: float) -> None:
+    """Both at the same time, until the server has settled what the kit has delivered."""
+    kit.stop_on_signals()
+    server.start()
+    kit.run(timeout)
+    delivered = sum(account.acknowledged for account in _accounts(kit))
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        if server.journal.head >= delivered and server.drained:
+            break
+        time.sleep(0.05)
+    server.stop()
+
+
+def _accounts(engine: Engine) -> list[OutputSummary]:
+    with View(engine.journal.path) as view:
+        return outputs(view)
+
+
+def _read(path: Path) -> list[Telegram]:
+    with path.open("rb") as stream:
+        return [item for item in Reader(stream, str(path)) if isinstance(item, Telegram)]
+
+
+def _show(application: Application, received: list[Telegram]) -> None:
+    """The first telegrams that arrived, as the console shows them."""
+    lines = list(application.output("console").preview(received[:_SHOWN]))
+    print("\n".join(lines))
+    if len(received) > _SHOWN:
+        print(f"... and {len(received) - _SHOWN} more")
+
+
+def _ledger(kit: Engine, server: Engine, made: list[Telegram], received: list[Telegram]) -> int:
+    """Print what became of every telegram; lost is found by comparing them, not by counting."""
+    wanted, arrived = ({telegram.normal() for telegram in many} for many in (made, received))
+    accounts = [*_accounts(kit), *_accounts(server)]
+    waiting = sum(account.waiting + account.held for account in accounts)
+    dead = sum(account.dead for account in accounts)
+    lost = max(0, len(wanted - arrived) - waiting - dead)
+    rows = {
+        "made": len(wanted),
+        "stored": sum(account.acknowledged for account in _accounts(kit)),
+        "received": len(wanted & arrived),
+        "waiting": waiting,
+        "dead": dead,
+        "lost": lost,
+    }
+    print()
+    for name, count in rows.items():
+        print(f"{name + ':':10} {count:6}")
+    return FAILED if lost or waiting or dead else 0

@@ -1,0 +1,132 @@
+"""`mysense status`: what is in the journal, and how each output is doing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mysense.cli.common import Parser, load
+from mysense.journalview import View
+from mysense.replaying import replay_folder
+from mysense.summary import OutputSummary, outputs
+
+
+def main(words: list[str]) -> int:
+    """Print the status; returns the exit code."""
+    args = arguments(Parser("status", "Journal, outputs, lag, last error, dead letters, gaps."))
+    args.add_argument("--json", action="store_true", help="as one JSON object")
+    parsed = args.parse_args(words)
+    with open_view(parsed) as view:
+        status = collect(view)
+    print(json.dumps(status, indent=2) if parsed.json else readable(status))
+    return 0
+
+
+def arguments(parser: Parser) -> Parser:
+    """Add the option that names another journal than the configured one."""
+    parser.add_argument(
+        "--journal", type=Path, metavar="FILE", help="look at this journal, not the configured one"
+    )
+    return parser
+
+
+def open_view(args: argparse.Namespace) -> View:
+    """The journal that these arguments mean, read-only."""
+    return View(args.journal or load(args).journal.path)
+
+
+def collect(view: View) -> dict[str, Any]:
+    """The status as JSON values; times are Unix seconds, `lag` is seconds."""
+    (kept,) = view.all(
+        "SELECT count(*) AS telegrams, min(time) AS first, max(time) AS last FROM telegrams"
+    )
+    (kits,) = view.all("SELECT count(*) AS n FROM kits")
+    (refused,) = view.all("SELECT count(*) AS n FROM aside WHERE output = ''")
+    gaps = view.all("SELECT output, kit, first, last, count, reason FROM gaps ORDER BY id")
+    inputs = view.all("SELECT input, count(*) AS positions FROM positions GROUP BY input")
+    size = sum(p.stat().st_size for p in _files(view.path))
+    return {
+        "journal": str(view.path),
+        "bytes": size,
+        "kits": kits["n"],
+        **dict(kept),
+        "refused_by_journal": refused["n"],
+        "inputs": {row["input"]: {"positions": row["positions"]} for row in inputs},
+        "outputs": {summary.name: _output(summary) for summary in outputs(view)},
+        "gaps": [dict(row) for row in gaps],
+        "unfinished_replays": [str(path) for path in sorted(replay_folder().glob("*.db"))],
+    }
+
+
+def _files(path: Path) -> list[Path]:
+    every = [path, path.with_name(path.name + "-wal")]
+    return [path for path in every if path.exists()]
+
+
+def _output(summary: OutputSummary) -> dict[str, Any]:
+    values = attrs.asdict(summary, filter=lambda field, _: field.name != "name")
+    return {"connected": summary.connected, **values}
+
+
+def readable(status: dict[str, Any]) -> str:
+    """The same for a person."""
+    lines = [
+        f"journal   {status['journal']}, {status['bytes'] / 1e6:.1f} MB",
+    ]
+    span = _span(status["first"], status["last"])
+    lines.append(f"telegrams {status['telegrams']} kept of {status['kits']} kits{span}")
+    if status["refused_by_journal"]:
+        lines.append(f"refused   {status['refused_by_journal']} on the way in, see `dead list`")
+    for name, output in status["outputs"].items():
+        lines += ["", f"output    {name}: {_state(output)}", *_account(output)]
+    for gap in status["gaps"]:
+        span = _span(gap["first"], gap["last"])
+        lines.append(f"gap       {gap['output']}: {gap['count']} of {gap['kit']}{span}")
+    for path in status["unfinished_replays"]:
+        lines.append(f"replay    unfinished, its journal is {path}")
+    if not status["outputs"]:
+        lines.append("no output has run with this journal yet")
+    return "\n".join(lines)
+
+
+def _state(output: dict[str, Any]) -> str:
+    if output["paused"]:
+        return "paused"
+    if output["error"]:
+        return f"failing since {_time(output['error_at'])}: {output['error']}"
+    return "connected" if output["connected"] else "nothing sent yet"
+
+
+def _account(output: dict[str, Any]) -> list[str]:
+    counts = {"acknowledged": output["acknowledged"], "waiting": output["waiting"]}
+    counts |= {key: output[key] for key in ("held", "dead", "gaps") if output[key]}
+    lines = ["          " + ", ".join(f"{count} {what}" for what, count in counts.items())]
+    lines.append(f"          lag {_duration(output['lag'])}, {output['retries']} retries")
+    if output["last_ok"]:
+        lines.append(f"          last acknowledged {_time(output['last_ok'])}")
+    return lines
+
+
+def _span(first: int | None, last: int | None) -> str:
+    return "" if first is None or last is None else f", {_time(first)} to {_time(last)}"
+
+
+def _time(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError):  # beyond the calendar
+        return f"second {seconds:.0f}"
+
+
+def _duration(seconds: float) -> str:
+    whole = time.gmtime(seconds)
+    days = int(seconds // 86_400)
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return (f"{days} d " if days else "") + f"{whole.tm_hour} h {whole.tm_min} min"
