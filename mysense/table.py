@@ -25,6 +25,11 @@ def decode(line: str) -> tuple[str, ...]:
     return tuple(next(csv.reader([line], delimiter=";"), ()))
 
 
+def header_cell(field: str, unit: str) -> str:
+    """What stands above the values of a field."""
+    return text_cell(f"{field}({unit})" if unit else field)
+
+
 def columns(ident: Ident, present: Iterable[str] = ()) -> dict[str, str]:
     """The header cell of each field that `ident` lists, and of those in `present` besides.
 
@@ -35,8 +40,7 @@ def columns(ident: Ident, present: Iterable[str] = ()) -> dict[str, str]:
     cells: dict[str, str] = {}
     taken = set(FIRST)
     for field in named:
-        unit = ident.unit(field)
-        wanted = name = text_cell(f"{field}({unit})" if unit else field)
+        wanted = name = header_cell(field, ident.unit(field))
         number = 2
         while name in taken:
             name = f"{wanted} {number}"

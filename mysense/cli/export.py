@@ -68,18 +68,18 @@ def _lines(reader: Reader, args: argparse.Namespace) -> Iterator[str]:
     if args.kit not in kits:
         raise VerbError(f"{reader.path} has no kit {args.kit} ({closest(args.kit, kits)})")
     telegrams = reader.read(args.kit, args.start, args.end)
-    yield from jsonlines.write(telegrams) if args.format == "jsonl" else _table(telegrams)
+    if args.format == "jsonl":
+        yield from jsonlines.write(telegrams)
+    else:
+        yield from _table(reader.fields(args.kit), telegrams)
 
 
-def _table(telegrams: Iterator[Telegram]) -> Iterator[str]:
-    """One table; where the fields change, a new header follows an empty line."""
-    last = -1
-    sheets = table.Sheets(lambda _: None)
+def _table(fields: list[tuple[str, str]], telegrams: Iterator[Telegram]) -> Iterator[str]:
+    """One table with a column for every field that the kit ever sent."""
+    names = {pair: table.header_cell(*pair) for pair in fields}
+    header = (*table.FIRST, *dict.fromkeys(names.values()))
+    yield table.encode(header)
     for telegram in telegrams:
-        at, row = sheets.row(telegram)
-        if at != last:
-            if last >= 0:
-                yield ""
-            yield sheets.headers[at]
-            last = at
-        yield row
+        present = [name for name, value in telegram.data.items() if value is not None]
+        cells = {name: names.get((name, telegram.ident.unit(name)), "") for name in present}
+        yield table.row(telegram, cells, header)
