@@ -44,7 +44,7 @@ def main(words: list[str]) -> int:
     say(f"journal {settings.path}")
     for text in engine.describe():
         say(text)
-    done = engine.run(args.timeout)
+    done = engine.run(args.timeout if args.once else None)
     if not engine.abandoned:
         journal.close()
     return 0 if done else FAILED
