@@ -1,0 +1,192 @@
+"""MyINFLUXSUB: reads the telegrams of many kits from an InfluxDB 1.x server.
+
+Every kit has a database of its own. They are visited in rounds; what each has since the last
+visit is given, joined to the ident it belongs to. See docs/channels/influxsub.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__" and not __package__:  # started as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from mysense.influx.ahead import Ahead
+from mysense.influx.cursor import Cursor, Reach
+from mysense.influx.databases import Databases
+from mysense.influx.http import ServerSettings
+from mysense.influx.rounds import Rounds
+from mysense.influx.start import check_start, parse_start
+from mysense.options import option
+from mysense.plugin import Finding, InputSettings, Position, Refusal, RetryLater, Subscriber
+from mysense.telegram import Telegram
+
+_ANY = re.compile(".*", re.IGNORECASE)
+_FLOOR = ""  # the key of where reading began, which is no database's name
+_LOOK = 1.0  # seconds after which databases at rest are looked at, however much others have
+
+
+@attrs.frozen(kw_only=True)
+class InfluxSubSettings(ServerSettings, InputSettings):
+    """What MyINFLUXSUB can be told."""
+
+    projects: re.Pattern[str] = option(_ANY, "projects to read, a regular expression for all of it")
+    serials: re.Pattern[str] = option(_ANY, "serials to read, a regular expression for all of it")
+    databases: tuple[str, ...] = option(
+        (), "databases to read; empty: those that SHOW DATABASES names"
+    )
+    start: str = option(
+        "beginning",
+        "where the very first poll begins: beginning, now or a time",
+        check=check_start,
+    )
+    bufsize: int = option(
+        10_000, "rows of one database that one statement may give", low=10, high=100_000
+    )
+    overlap: int = option(
+        120, "seconds behind the newest row that are read again for late ones", low=0, high=86_400
+    )
+    update: float = option(60.0, "seconds between two looks for new databases", low=1, high=86_400)
+    rp: str = option("", "retention policy to read; empty: each database's default")
+
+
+class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
+    """Reads the telegrams of many kits from an InfluxDB 1.x server."""
+
+    Settings = InfluxSubSettings
+
+    def __init__(self, settings: InfluxSubSettings, section: str = "") -> None:
+        super().__init__(settings, section)
+        self._ahead = Ahead(settings)
+        self._databases = Databases(
+            self._ahead, settings.projects, settings.serials, settings.databases
+        )
+        self._rounds = self._new_rounds()
+        self._cursors: dict[str, Cursor] = {}
+        self._position: dict[str, Any] = {}
+        self._given: Position | None = None  # what poll returned last
+        self._reach: Reach | None = None
+        self._list_at = self._look_at = 0.0
+
+    def _new_rounds(self) -> Rounds:
+        options = self.settings
+        return Rounds(self._ahead, 2 * options.bufsize, options.update, self.log)
+
+    def open(self) -> None:
+        """Get ready; nothing is asked yet. Raises Misconfigured."""
+        self._ahead.open()
+        self._rounds = self._new_rounds()
+        self._cursors, self._given, self._reach = {}, None, None
+        self._list_at = 0.0
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._ahead.close()
+
+    def interrupt(self) -> None:
+        """End a poll that waits for the server."""
+        self._ahead.interrupt()
+
+    def poll(self, position: Position | None) -> tuple[Sequence[Telegram | Refusal], Position]:
+        """Return telegrams of one or several databases; see Subscriber."""
+        given, self._given = self._given, None  # until all went well it is not to be trusted
+        if position is not given or position is None:
+            self._align(position)
+        if time.monotonic() >= self._list_at:
+            self._list(position)
+        items = self._read()
+        self._given = dict(self._position)
+        return items, self._given
+
+    def _read(self) -> list[Telegram | Refusal]:
+        looked = time.monotonic() >= self._look_at
+        if looked:
+            self._look()
+        while True:
+            if self._rounds.done:
+                if looked:
+                    return []
+                looked = True
+                self._look()
+                continue
+            items, moved = self._rounds.step()
+            for cursor in moved:
+                self._position[cursor.database] = cursor.entry
+            if items:
+                return items
+
+    def _look(self) -> None:
+        self._rounds.look()
+        self._look_at = time.monotonic() + _LOOK
+
+    def _align(self, position: Position | None) -> None:
+        """Go back to wherever the journal says that reading stands."""
+        self._position = dict(position or {})
+        stale = [
+            name
+            for name, cursor in self._cursors.items()
+            if cursor.entry != self._position.get(name)
+        ]
+        if stale:
+            assert self._reach is not None, "there are no cursors without it"
+            for name in stale:
+                self._cursors[name] = Cursor(name, self._reach, self._position.get(name))
+            self._rounds.visit(self._cursors.values())
+
+    def _list(self, position: Position | None) -> None:
+        found = self._databases.matching()
+        self._settle_floor(position)
+        self._list_at = time.monotonic() + self.settings.update
+        assert self._reach is not None, "settled above"
+        if set(found) != self._cursors.keys():
+            self._cursors = {
+                name: self._cursors.get(name) or Cursor(name, self._reach, self._position.get(name))
+                for name in found
+            }
+            self._rounds.visit(self._cursors.values())
+        self._rounds.wake()
+
+    def _settle_floor(self, position: Position | None) -> None:
+        """Where reading began is part of the position, so it stays where it was."""
+        if self._reach is None:
+            options = self.settings
+            floor = self._first_floor() if position is None else position.get(_FLOOR)
+            self._reach = Reach(options.bufsize, options.overlap, floor, options.rp)
+        if self._reach.floor is not None:
+            self._position[_FLOOR] = self._reach.floor
+
+    def _first_floor(self) -> int | None:
+        start = parse_start(self.settings.start)
+        if start == "now":
+            return int(self._databases.now or time.time())
+        return None if start == "beginning" else start
+
+    def check(self) -> Iterable[Finding]:
+        """Whether the server answers and has databases to read."""
+        self._ahead.open()
+        try:
+            found = self._databases.matching()
+        except RetryLater as wrong:
+            yield Finding(good=False, what=str(wrong), fix="is it running, is hostname right?")
+            return
+        finally:
+            self._ahead.close()
+        what = f"{len(found)} databases to read"
+        fix = "" if found else "see projects, serials and databases, and what the user may read"
+        yield Finding(good=bool(found), what=what, fix=fix)
+
+
+PLUGIN = MyINFLUXSUB
+
+if __name__ == "__main__":
+    from mysense.standalone import main
+
+    sys.exit(main(PLUGIN))

@@ -1,0 +1,268 @@
+"""What to ask about one database next, and what becomes of the answer."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from mysense.influx.columns import Columns
+from mysense.influx.cursor import Cursor
+from mysense.influx.idents import Info
+from mysense.influx.naming import quote_identifier
+from mysense.influx.rows import Joiner, Plan, Row
+from mysense.plugin import Refusal
+from mysense.telegram import DAY, Telegram
+
+Result = Mapping[str, Any]
+"""What the server answered to one statement."""
+
+Item = Telegram | Refusal
+
+_PROBE = 100  # more rows than this behind the overlap are news in any case
+
+
+class Task(Protocol):
+    """Statements about one database, and what to do with their results."""
+
+    cursor: Cursor
+    statements: list[str]
+
+    @property
+    def weight(self) -> int:
+        """About how many rows the answer will have."""
+
+    def take(self, results: Sequence[Result], now: float, /) -> list[Item]:
+        """Digest the answer; `now` is the server's clock when it gave it."""
+
+
+def next_task(cursor: Cursor, now: float) -> Task:
+    """What to ask about the database of `cursor`; `now` is the server's clock, about."""
+    if cursor.columns is None or not cursor.columns.data:
+        return Keys(cursor)
+    if cursor.low is None:
+        return Begin(cursor)
+    if cursor.idle:
+        return Probe(cursor)
+    return Window(cursor, *cursor.next_range(now))
+
+
+class Keys:
+    """Asks which columns there are."""
+
+    weight = 50
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self.statements = [show_keys(cursor.database)]
+
+    def take(self, results: Sequence[Result], _now: float) -> list[Item]:
+        """Without a single column there is nothing to read: that is idle."""
+        self.cursor.know(Columns.read(results[0]))
+        self.cursor.idle = not (self.cursor.columns and self.cursor.columns.data)
+        return []
+
+
+def show_keys(database: str) -> str:
+    """The statement for fields and their types."""
+    return f'SHOW FIELD KEYS ON {quote_identifier(database)} FROM "data", "info"'
+
+
+def _select(columns: str, source: str) -> str:
+    return f"SELECT {columns} FROM {source}"  # noqa: S608  # every name in it is quoted
+
+
+class Begin:
+    """Asks where a database begins, or which idents hold where reading goes on."""
+
+    weight = 10
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        columns = cursor.columns or Columns()
+        self._from = cursor.resume_at
+        data = _select(columns.select_data, cursor.source("data"))
+        info = _select(columns.select_info, cursor.source("info"))
+        self.statements: list[str] = []
+        if self._from is None:
+            first = " WHERE time <= now() ORDER BY time LIMIT 1"
+            self.statements = [data + first] + [info + first] * bool(columns.info)
+        elif columns.info:
+            newest = f' WHERE time < {self._from}s GROUP BY "label" ORDER BY time DESC LIMIT 1'
+            self.statements = [info + newest]
+
+    def take(self, results: Sequence[Result], _now: float) -> list[Item]:
+        """Set the cursor to its first window."""
+        if self.cursor.low is not None:  # asked twice
+            return []
+        rows = [row for result in results for row in _rows(result)]
+        if self._from is None:
+            data = _rows(results[0])
+            self.cursor.low = min(row[0] for row in rows) if data else None
+            self.cursor.idle = not data
+            return []
+        self.cursor.low = self._from
+        self.cursor.idents.add(_infos(self.cursor, rows))
+        return []
+
+
+class Window:
+    """Asks for everything from `low` up to `high` (None: up to the server's own now).
+
+    In this order: a row of data that is seen had its info and its field before it.
+    """
+
+    def __init__(self, cursor: Cursor, low: int, high: int | None) -> None:
+        self.cursor = cursor
+        self.low = low
+        self.high = high
+        self._turn = cursor.turn
+        # one second is never cut: it would be cut at the same place for ever
+        self._size = cursor.reach.bufsize if cursor.width > 1 else None
+        columns = cursor.columns or Columns()
+        self._has_info = bool(columns.info)
+        self.statements = [self._ask("data", columns.select_data)]
+        if self._has_info:
+            self.statements.append(self._ask("info", columns.select_info))
+        self.statements.append(show_keys(cursor.database))
+
+    def _ask(self, series: str, columns: str) -> str:
+        until = "time <= now()" if self.high is None else f"time < {self.high}s"
+        limit = f" LIMIT {self._size + 1}" if self._size else ""
+        rows = _select(columns, self.cursor.source(series))
+        return f"{rows} WHERE time >= {self.low}s AND {until}{limit}"
+
+    @property
+    def more(self) -> bool:
+        """Whether the window after this one can be asked for already."""
+        return self.high is not None
+
+    @property
+    def weight(self) -> int:
+        """About how many rows the answer will have."""
+        return self.cursor.expected
+
+    def take(self, results: Sequence[Result], now: float) -> list[Item]:
+        """Make telegrams of what is new and move the cursor."""
+        cursor = self.cursor
+        if cursor.turn != self._turn:
+            return []
+        if cursor.low != self.low:  # the window before this one was held up
+            cursor.rewind()
+            return []
+        known = cursor.columns or Columns()
+        if not known.covers(found := Columns.read(results[-1])):
+            cursor.know(found)
+            cursor.rewind()
+            return []
+        data: list[Row] = _rows(results[0])
+        infos: list[Row] = _rows(results[1]) if self._has_info else []
+        cut = self._cut(data, infos)
+        if cut is not None:
+            data, infos = _before(data, cut), _before(infos, cut)
+        items = self._give(data, infos, now)
+        self._move(max(len(data), len(infos)), cut)
+        return items
+
+    def _cut(self, data: list[Row], infos: list[Row]) -> int | None:
+        """The second from which on rows are missing, where there were more than asked for."""
+        size = self._size
+        if size is None:
+            return None
+        return min((rows[-1][0] for rows in (data, infos) if len(rows) > size), default=None)
+
+    def _give(self, data: list[Row], infos: list[Row], now: float) -> list[Item]:
+        cursor = self.cursor
+        joiner = Joiner(f"database {cursor.database}", cursor.seen)
+        found = _infos(cursor, infos)
+        cursor.idents.add(found)
+        items = self._refused(found, infos, joiner)
+        cursor.plan.settle_tags(data)
+        newest = cursor.second if cursor.second is not None else self.low - 1
+        items += joiner.join(data, cursor.plan, cursor.idents.walk(), newest, now + DAY)
+        if items:
+            self._remember(data)
+        return items
+
+    def _refused(self, found: list[Info], rows: list[Row], joiner: Joiner) -> list[Item]:
+        """Infos of which something had to be left out, each told once."""
+        items: list[Item] = []
+        plan = Plan((self.cursor.columns or Columns()).info_fields)
+        for info, row in zip(found, rows, strict=True):
+            padded = [*row[:2], None, None, *row[2:]]
+            if info.fault and (digest := plan.digest(padded)) not in self.cursor.seen:
+                self.cursor.seen[digest] = info.time
+                items.append(joiner.refusal(info.time, f"info: {info.fault}", plan.text(padded)))
+        return items
+
+    def _remember(self, data: list[Row]) -> None:
+        cursor = self.cursor
+        newest = data[-1][0] if data else self.low
+        cursor.second = newest if cursor.second is None else max(newest, cursor.second)
+        since = cursor.second - cursor.reach.overlap
+        seen = {digest: at for digest, at in cursor.seen.items() if at >= since}
+        for row in data[bisect_left(data, since, key=_time) :]:
+            seen[cursor.plan.digest(row)] = row[0]
+        cursor.seen = seen
+        cursor.entry = [cursor.second, list(seen)]
+
+    def _move(self, rows: int, cut: int | None) -> None:
+        cursor, size = self.cursor, self.cursor.reach.bufsize
+        cursor.expected = min(rows * 2 + 10, size)
+        if cut is not None:
+            cursor.width = max((cut - self.low) * 4 // 5, 1)
+            cursor.low = cut
+            cursor.rewind()
+        elif self.high is None:
+            cursor.low = cursor.resume_at
+            cursor.idle = True
+            cursor.rewind()
+        else:
+            cursor.low = self.high
+            if rows < size * 2 // 5:
+                cursor.width *= 4 if rows == 0 else 2
+        if cursor.second is not None:
+            cursor.idents.forget(min(cursor.low or 0, cursor.second - cursor.reach.overlap))
+
+
+class Probe:
+    """Asks whether anything has changed since it was last asked; cheap, for databases at rest."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        before = cursor.probed
+        count = len(before) if isinstance(before, list) else 0
+        rows = _select("*", cursor.source("data"))
+        limit = f"LIMIT {count + _PROBE}"
+        self.statements = [f"{rows} WHERE time >= {cursor.low}s AND time <= now() {limit}"]
+
+    @property
+    def weight(self) -> int:
+        """About how many rows the answer will have."""
+        return len(self.cursor.seen) + 1
+
+    def take(self, results: Sequence[Result], _now: float) -> list[Item]:
+        """News make the cursor read."""
+        rows = _rows(results[0])
+        if rows != self.cursor.probed:
+            self.cursor.probed = rows
+            self.cursor.idle = False
+        return []
+
+
+def _rows(result: Result) -> list[Row]:
+    series = result.get("series", ())
+    return series[0]["values"] if len(series) == 1 else [r for s in series for r in s["values"]]
+
+
+def _infos(cursor: Cursor, rows: list[Row]) -> list[Info]:
+    names = [name for name, _ in (cursor.columns or Columns()).info_fields]
+    return [cursor.infos.read(row, names) for row in rows]
+
+
+def _before(rows: list[Row], second: int) -> list[Row]:
+    return rows[: bisect_left(rows, second, key=_time)]
+
+
+def _time(row: Row) -> int:
+    return int(row[0])
