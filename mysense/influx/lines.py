@@ -1,0 +1,177 @@
+"""Telegrams of one kit -> line protocol: series `info` (ident) and `data`, times in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+
+import attrs
+
+from mysense.influx.dialects import CLASSIC, Dialect, Unsendable
+from mysense.influx.shapes import BLOCK, Block, load_dumps
+from mysense.influx.station import Station
+from mysense.influx.types import Columns, Misfit
+from mysense.telegram import DAY, Ident, Telegram, Value
+
+MANY = 2000  # idents of which something is kept
+
+_WHO = attrgetter("ident", "new")
+_DATA = attrgetter("data")
+
+
+@attrs.define
+class Book:
+    """What one database is known to hold; changes only when a batch was accepted.
+
+    Attributes:
+        ident: of the last `info` written by this process, or None.
+        day: since 1970, UTC, of that `info`.
+        data: types of the fields of `data`.
+        info: types of the fields of `info`.
+    """
+
+    ident: Ident | None = None
+    day: int = -1
+    data: Columns = attrs.field(factory=Columns)
+    info: Columns = attrs.field(factory=Columns)
+
+    def copy(self) -> Book:
+        """A copy to try a batch with."""
+        return Book(self.ident, self.day, self.data.copy(), self.info.copy())
+
+
+@attrs.frozen
+class Encoded:
+    """A batch as line protocol.
+
+    Attributes:
+        body: lines, the last one without a line end; empty when all were refused.
+        refused: why, by index into the batch.
+        book: what the database will hold once it has accepted the body.
+    """
+
+    body: bytes
+    refused: Mapping[int, str]
+    book: Book
+
+
+class Encoder:
+    """Encodes batches; what depends on the ident alone is made once.
+
+    Args:
+        dialect: `CLASSIC` or `CLEAN`.
+        fast: use orjson where it is installed.
+    """
+
+    def __init__(self, dialect: Dialect = CLASSIC, *, fast: bool = True) -> None:
+        self._dialect = dialect
+        self._dumps = load_dumps() if fast else None
+        self._stations: dict[Ident, Station] = {}
+
+    def encode(self, batch: Sequence[Telegram], book: Book) -> Encoded:
+        """`batch`, of one kit, on top of what `book` says; `book` is left as it is.
+
+        Raises:
+            InfoMisfit: the kit's ident cannot be written at all.
+        """
+        run = _Run(book.copy())
+        at = 0
+        for (ident, new), group in groupby(batch, _WHO):
+            block = list(map(_DATA, group))
+            station = self._stations.get(ident) or self._new_station(ident)
+            run.take(station, block, at, new=bool(new))
+            at += len(block)
+        return Encoded(b"\n".join(run.lines), run.refused, run.book)
+
+    def _new_station(self, ident: Ident) -> Station:
+        if len(self._stations) >= MANY:
+            self._stations.clear()
+        station = Station(ident, self._dialect, self._dumps)
+        self._stations[ident] = station
+        return station
+
+
+class _Run:
+    """One batch on its way into lines."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self.lines: list[bytes] = []
+        self.refused: dict[int, str] = {}
+
+    def take(self, station: Station, block: Block, at: int, *, new: bool) -> None:
+        """Encode telegrams of one ident, the first of them at index `at` of the batch."""
+        if station.refusal:
+            self.refused |= dict.fromkeys(range(at, at + len(block)), station.refusal)
+        elif new:
+            for index, data in enumerate(block, at):
+                self._one(station, data, index, new=True, info=True)
+        else:
+            for part in _days(block):
+                self._day(station, part, at)
+                at += len(part)
+
+    def _day(self, station: Station, block: Block, at: int) -> None:
+        day = block[0]["time"] // DAY  # type: ignore[operator]  # time is the entry that is an int
+        done = 0
+        while done < len(block) and (self.book.day != day or self.book.ident != station.ident):
+            self._one(station, block[done], at + done, info=True)
+            done += 1
+        for start in range(done, len(block), BLOCK):
+            self._many(station, block[start : start + BLOCK], at + start)
+
+    def _many(self, station: Station, block: Block, at: int) -> None:
+        shape = station.shape(tuple(block[0]))
+        if shape is not None and self.book.data.takes_floats(shape.fields):
+            lines = shape.encode(block)
+            if lines is not None:
+                self.book.data.set_floats(shape.fields)
+                self.lines.append(lines)
+                return
+        runs = [list(run) for _, run in groupby(block, _form)]
+        for run in runs:
+            if len(runs) > 1 and len(run) > 1:
+                self._many(station, run, at)
+            else:
+                for index, data in enumerate(run, at):
+                    self._one(station, data, index)
+            at += len(run)
+
+    def _one(
+        self,
+        station: Station,
+        data: Mapping[str, Value],
+        index: int,
+        *,
+        new: bool = False,
+        info: bool = False,
+    ) -> None:
+        try:
+            line = station.line(data, self.book.data, new=new)
+        except (Unsendable, Misfit) as wrong:
+            self.refused[index] = str(wrong)
+            return
+        if info:
+            time: int = data["time"]  # type: ignore[assignment]  # the entry that is an int
+            self.lines.append(station.info(time, self.book.info).encode())
+            self.book.ident, self.book.day = station.ident, time // DAY
+        self.lines.append(line.encode())
+
+
+def _days(block: Block) -> Iterator[Block]:
+    """The runs of telegrams of one UTC day."""
+    days = [data["time"] // DAY for data in block]  # type: ignore[operator]  # time is an int
+    if min(days) == max(days):
+        yield block
+        return
+    start = 0
+    for _, run in groupby(days):
+        size = len(list(run))
+        yield block[start : start + size]
+        start += size
+
+
+def _form(data: Mapping[str, Value]) -> tuple[object, ...]:
+    """What telegrams that can be encoded together have in common."""
+    return tuple(data), tuple(map(type, data.values()))

@@ -1,0 +1,145 @@
+"""What an ident decides about the lines of its telegrams, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import isfinite
+
+from mysense.influx.dialects import MAX_KEY, Dialect, Unsendable, key
+from mysense.influx.shapes import Dumps, Shape
+from mysense.influx.types import STRING, Columns, Misfit, natural
+from mysense.telegram import IDENT_KEYS, Ident, Value, short
+
+RESERVED = frozenset({"label", "new", "timestamp"})  # columns of `data` with a meaning of their own
+PRIVATE = frozenset({"version", "intern_ip"})  # of an ident, and not sent
+LONG = 4096  # characters of tags from which on the server's limit is looked at
+MANY = 2000  # shapes that are kept
+
+
+class InfoMisfit(Misfit):
+    """The ident does not fit the columns that the series `info` has in this database."""
+
+
+class Station:
+    """All that an ident decides about its lines."""
+
+    def __init__(self, ident: Ident, dialect: Dialect, dumps: Dumps | None) -> None:
+        self.ident = ident
+        self.refusal = ""
+        self._dialect = dialect
+        self._dumps = dumps
+        self._label = self._geolocation = ""
+        self._info: list[tuple[str, str]] = []
+        self._shapes: dict[tuple[str, ...], Shape | None] = {}
+        try:
+            self._prepare()
+        except Unsendable as wrong:
+            self.refusal = f"ident {wrong}"
+
+    def _prepare(self) -> None:
+        ident, dialect = self.ident, self._dialect
+        if ident.label:
+            self._label = ",label=" + dialect.tag(ident.label, "label")
+        if ident.geolocation:
+            self._geolocation = ",geolocation=" + dialect.tag(ident.geolocation, "geolocation")
+        self._info = list(self._info_fields())
+        for name, text in self._info:
+            dialect.text(text, name)  # refused now, once, and not with every telegram
+        _check_key("data" + self._geolocation + self._label, "")
+
+    def _info_fields(self) -> Iterator[tuple[str, str]]:
+        for name in IDENT_KEYS:
+            value = getattr(self.ident, name)
+            if not value or name in PRIVATE or (name == "label" and not self._label_is_field):
+                continue
+            yield name, value if isinstance(value, str) else self._dialect.join(value, name)
+
+    @property
+    def _label_is_field(self) -> bool:
+        return self._dialect.label_is_field
+
+    def info(self, time: int, columns: Columns) -> str:
+        """The line of `info`; its fields get their columns. Raises InfoMisfit."""
+        parts = []
+        for name, text in self._info:
+            try:
+                value = columns.fit(name, text)
+            except Misfit as wrong:
+                raise InfoMisfit(f"info {wrong}") from None
+            if not columns.of(name):
+                columns.set(name, STRING)
+            parts.append(f"{name}={self._wire(value, name)}")
+        return f"info{self._label} {','.join(parts)} {time}"
+
+    def line(self, data: Mapping[str, Value], columns: Columns, *, new: bool) -> str:
+        """The line of `data`; new fields get their columns.
+
+        Raises:
+            Unsendable, Misfit: and then no column is taken.
+        """
+        head = f"data{self._own(data)}{self._label},new={new:d}"
+        values = self._fit(data, columns)
+        if not values:
+            raise Unsendable("no value: every field is empty, there is nothing to store")
+        if len(head) > LONG:
+            for name in values:
+                _check_key(head, name)
+        text = ",".join(
+            [f"{key(name)}={self._wire(value, name)}" for name, value in values.items()]
+        )
+        for name, value in values.items():
+            if not columns.of(name):
+                columns.set(name, natural(value))
+        return f"{head} {text} {data['time']}"
+
+    @staticmethod
+    def _fit(data: Mapping[str, Value], columns: Columns) -> dict[str, float | str]:
+        """The values that are sent, as their columns hold them."""
+        values = {}
+        for name, value in data.items():
+            if name in ("time", "geolocation") or value is None:
+                continue
+            if name in RESERVED:
+                raise Unsendable(f"{name}: InfluxDB keeps something else under this name")
+            if isinstance(value, str):
+                values[name] = columns.fit(name, value)
+            elif isfinite(value):
+                values[name] = columns.fit(name, float(value))  # all numbers are floats there
+        return values
+
+    def _own(self, data: Mapping[str, Value]) -> str:
+        own = data.get("geolocation")
+        if own is None:
+            return self._geolocation
+        if not isinstance(own, str) or not own:
+            raise Unsendable(f"geolocation: {own!r} is not a text 'latitude,longitude,altitude'")
+        return ",geolocation=" + self._dialect.tag(own, "geolocation")
+
+    def _wire(self, value: float | str, name: str) -> str:
+        if isinstance(value, str):
+            return self._dialect.text(value, name)
+        return f"{value}i" if isinstance(value, int) else repr(value)
+
+    def shape(self, fields: tuple[str, ...]) -> Shape | None:
+        """What encodes many telegrams with these entries at once, or None."""
+        if fields not in self._shapes:
+            if len(self._shapes) >= MANY:
+                self._shapes.clear()
+            self._shapes[fields] = self._new_shape(fields)
+        return self._shapes[fields]
+
+    def _new_shape(self, fields: tuple[str, ...]) -> Shape | None:
+        names = [name for name in fields if name != "time"]
+        head = f"data{self._geolocation}{self._label}"
+        if not names or len(head) > LONG or not RESERVED.union({"geolocation"}).isdisjoint(names):
+            return None
+        return Shape(head, "new=0", names, self._dumps)
+
+
+def _check_key(head: str, field: str) -> None:
+    size = len(head.encode()) + len(key(field).encode()) + 4
+    if size > MAX_KEY:
+        raise Unsendable(
+            f"label and geolocation: with field {short(field)} they take {size} bytes, and "
+            f"InfluxDB takes {MAX_KEY}; shorten them"
+        )
