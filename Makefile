@@ -8,6 +8,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 INFLUX ?=
 ARGS ?=
+TESTS ?= tests
 
 VENV := .venv
 TESTED := build/venv
@@ -56,10 +57,10 @@ demo: $(VENV)/.run  ## a kit and a server in one go; INFLUX=host:port goes over 
 	@$(VENV)/bin/mysense demo $(if $(INFLUX),--influx $(INFLUX)) $(ARGS)
 
 .PHONY: test
-test: $(TESTED)/.wheel  ## all tests over the built wheel; ARGS="-k csv -x" goes to pytest
+test: $(TESTED)/.wheel  ## all tests over the built wheel; TESTS=tests/cli ARGS=-x for some
 	$(call need,command -v influxd,influxdb,(the tests run a real server))
 	@cd build && MYSENSE_TEST_INSTALLED=1 venv/bin/pytest \
-		-c ../pyproject.toml --rootdir=.. ../tests $(ARGS)
+		-c ../pyproject.toml --rootdir=.. $(addprefix ../,$(TESTS)) $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev  ## style, format and types

@@ -108,7 +108,12 @@ def _captured(*arguments: str) -> str:
     from mysense.cli import main
 
     os.environ |= {"COLUMNS": "100", "NO_COLOR": "1"}
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+    out = io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(out),
+        contextlib.suppress(SystemExit),
+    ):
         main(list(arguments))
     return out.getvalue()
 

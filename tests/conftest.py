@@ -22,10 +22,24 @@ if not INSTALLED and str(CHECKOUT) not in sys.path:
     sys.path.insert(0, str(CHECKOUT))
 
 import mysense  # noqa: E402  # the path decides which one this is
-from mysense.loader import put_home_first  # noqa: E402
+from mysense.loader import home, put_home_first  # noqa: E402
 from tests.influxd import Influxd  # noqa: E402
 
 put_home_first()  # tests import channels.* and sensors.* as plugins do
+
+
+def path_for_processes() -> str:
+    """A PYTHONPATH by which processes find plugins and tests, but mysense where we found it."""
+    if not INSTALLED:
+        return str(CHECKOUT)
+    beside = CHECKOUT / "build" / "path"
+    beside.mkdir(parents=True, exist_ok=True)
+    if not (beside / "tests").exists():
+        (beside / "tests").symlink_to(CHECKOUT / "tests")
+    return os.pathsep.join(map(str, (home(), beside)))
+
+
+os.environ["PYTHONPATH"] = path_for_processes()
 
 
 def pytest_report_header() -> str:
