@@ -6,22 +6,24 @@ Columns are named with their types, because a field may have another type in ano
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 import attrs
 
+from mysense.errors import TelegramError
 from mysense.influx.naming import quote_identifier
+from mysense.telegram import check_field
 
 Key = tuple[str, str]
 """A field and one of its types."""
 
 TAGS = ("label", "geolocation", "new")
-"""The tags of `data`, in the order of their columns, which follow the time."""
+"""The tags of `data`, in the order of their columns."""
 
-FIRST = 1 + len(TAGS)
-"""The first column of a row of `data` that is a field."""
+TRUE_TIME = "timestamp"
+"""The field in which the deployed publisher kept a telegram's time."""
 
 _TYPES = ("float", "integer", "unsigned", "string", "boolean")
 
@@ -50,9 +52,14 @@ class Columns:
         return Columns(self.data | other.data, self.info | other.info)
 
     @cached_property
-    def data_fields(self) -> tuple[Key, ...]:
-        """The fields of `data` in the order of their columns: numbers by the thousand first."""
-        return tuple(sorted(_merged(self.data), key=lambda key: (key[1] != "float", key)))
+    def numbers(self) -> tuple[str, ...]:
+        """The fields of `data` that are numbers and nothing else; they follow the time."""
+        return tuple(name for name, of in sorted(_merged(self.data)) if _is_number(name, of))
+
+    @cached_property
+    def others(self) -> tuple[Key, ...]:
+        """All other fields of `data`; they follow the tags."""
+        return tuple(key for key in sorted(_merged(self.data)) if not _is_number(*key))
 
     @cached_property
     def info_fields(self) -> tuple[Key, ...]:
@@ -61,13 +68,24 @@ class Columns:
 
     @cached_property
     def select_data(self) -> str:
-        """What stands between SELECT and FROM for `data`; empty where it has no fields."""
-        return _select(TAGS, self.data_fields)
+        """What stands between SELECT and FROM for `data`."""
+        numbers = [(name, "float") for name in self.numbers]
+        return _select([*numbers, *((tag, "tag") for tag in TAGS), *self.others])
 
     @cached_property
     def select_info(self) -> str:
-        """What stands between SELECT and FROM for `info`; empty where it has no fields."""
-        return _select(("label",), self.info_fields)
+        """What stands between SELECT and FROM for `info`."""
+        return _select([("label", "tag"), *self.info_fields])
+
+
+def _is_number(name: str, of: str) -> bool:
+    if of != "float" or name in TAGS or name == TRUE_TIME:
+        return False
+    try:
+        check_field(name, "data")
+    except TelegramError:
+        return False
+    return True
 
 
 def _merged(keys: frozenset[Key]) -> frozenset[Key]:
@@ -75,9 +93,5 @@ def _merged(keys: frozenset[Key]) -> frozenset[Key]:
     return keys - {(name, "integer") for name, of in keys if of == "float"}
 
 
-def _select(tags: tuple[str, ...], fields: tuple[Key, ...]) -> str:
-    if not fields:
-        return ""
-    columns = [f'"{tag}"::tag' for tag in tags]
-    columns += [f"{quote_identifier(name)}::{of}" for name, of in fields]
-    return ", ".join(columns)
+def _select(columns: Iterable[Key]) -> str:
+    return ", ".join(f"{quote_identifier(name)}::{of}" for name, of in columns)

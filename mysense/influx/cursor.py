@@ -58,7 +58,7 @@ class Cursor:
         self.infos = InfoReader(database)
         self.idents = Idents(self.infos.plain)
         self.columns: Columns | None = None
-        self.plan = Plan(())
+        self.plan = Plan(Columns())
         self.low: int | None = None
         """The second at which the next window begins; None until it is known."""
         self.width = WEEK
@@ -101,7 +101,7 @@ class Cursor:
     def know(self, columns: Columns) -> None:
         """Name these columns from now on."""
         self.columns = columns if self.columns is None else self.columns | columns
-        self.plan = Plan(self.columns.data_fields)
+        self.plan = Plan(self.columns)
 
     @property
     def resume_at(self) -> int | None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
+from itertools import groupby
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 import attrs
 
 from mysense.errors import TelegramError
-from mysense.influx.columns import FIRST, TAGS, Key
+from mysense.influx.columns import TAGS, TRUE_TIME, Columns, Key
 from mysense.influx.idents import Walk, clean_tag, clean_text
 from mysense.plugin import Refusal
 from mysense.telegram import (
@@ -27,39 +30,39 @@ from mysense.telegram import (
 )
 
 Row = list[Any]
-"""Point time, the tags of `TAGS`, then the fields in the order of the columns."""
+"""Point time, the fields that are numbers, the tags of `TAGS`, all other fields."""
 
 _NEW = {"1": True, "0": False}
+_second = itemgetter(0)
 
 
 @attrs.frozen
 class Group:
-    """What the rows with one label and one geolocation have in common."""
+    """What the rows with the same tags have in common."""
 
     ident: Ident
     geolocation: str | None  # where it is not the ident's own
+    new: bool | None
 
 
 class Plan:
-    """How the columns of one database become telegrams.
+    """How the columns of one database become telegrams."""
 
-    Args:
-        fields: names and types in the order of the columns.
-    """
-
-    def __init__(self, fields: Sequence[Key]) -> None:
-        self._fields = tuple(fields)
-        plain = [name for name, of in fields if of == "float" and _is_plain(name)]
-        # numbers are converted in one go as far as they stand together
-        self._floats = tuple(_leading(fields, plain))
-        self._rest_from = FIRST + len(self._floats)
-        self._rest = tuple(map(_converter, fields[len(self._floats) :]))
-        self._stand_ins = {name: at for at, (name, _) in enumerate(fields, FIRST) if name in TAGS}
+    def __init__(self, columns: Columns) -> None:
+        self._numbers = ("time", *columns.numbers)
+        self.tags_from = len(self._numbers)
+        """The column of the first tag."""
+        self._others_from = self.tags_from + len(TAGS)
+        self._others = tuple(map(_converter, columns.others))
+        self._names = (*self._numbers, *TAGS, *(name for name, _ in columns.others))
+        self._stand_ins = [
+            at for at in range(self._others_from, len(self._names)) if self._names[at] in TAGS
+        ]
 
     def settle_tags(self, rows: Sequence[Row]) -> None:
         """Where a tag is missing, move the field of that name there: people insert by hand."""
-        for name, at in self._stand_ins.items():
-            tag = TAGS.index(name) + 1
+        for at in self._stand_ins:
+            tag = self._names.index(self._names[at])
             for row in rows:
                 if row[at] is not None:
                     row[tag] = row[tag] or _tag(row[at])
@@ -71,53 +74,52 @@ class Plan:
         Raises:
             TelegramError: a value or time that no telegram can have.
         """
-        data: dict[str, Value] = {"time": row[0]}
-        values = row[FIRST : self._rest_from]
+        # whole numbers come without a point, so each has to be made a float; ends before the tags
+        data: dict[str, Value]
         try:
-            data.update(zip(self._floats, map(float, values), strict=True))
+            data = dict(zip(self._numbers, map(float, row), strict=False))
         except TypeError:  # some were not measured
-            pairs = zip(self._floats, values, strict=True)
-            data = {"time": row[0]} | {name: float(v) for name, v in pairs if v is not None}
-        if self._rest:
-            for (name, convert), value in zip(self._rest, row[self._rest_from :], strict=True):
-                if value is not None:
-                    data[name] = convert(value)
-            if "timestamp" in data:
-                data["time"] = _true_time(data.pop("timestamp"), latest)
+            pairs = zip(self._numbers, row, strict=False)
+            data = {name: float(value) for name, value in pairs if value is not None}
+        data["time"] = row[0]
+        if self._others:
+            self._add_others(data, row, latest)
         if group.geolocation is not None:
             data["geolocation"] = group.geolocation
-        return Telegram(group.ident, MappingProxyType(data), _new(row[3]))
+        return Telegram(group.ident, MappingProxyType(data), group.new)
+
+    def _add_others(self, data: dict[str, Value], row: Row, latest: float) -> None:
+        for (name, convert), value in zip(self._others, row[self._others_from :], strict=True):
+            if value is not None:
+                data[name] = convert(value)
+        if TRUE_TIME in data:
+            data["time"] = _true_time(data.pop(TRUE_TIME), latest)
 
     def digest(self, row: Row) -> str:
         """Eight letters that stand for all of the row's content but `new`."""
-        pairs = zip(self._fields, row[FIRST:], strict=True)
-        content = sorted((key[0], _canonical(v)) for key, v in pairs if v is not None)
-        whole = (row[0], clean_tag(row[1]) or "", clean_tag(row[2]) or "", content)
-        sum_ = blake2b(repr(whole).encode(errors="backslashreplace"), digest_size=6).digest()
-        return base64.b64encode(sum_).decode()
+        label, geolocation = (clean_tag(row[self.tags_from + at]) or "" for at in (0, 1))
+        values = sorted(
+            (name, _canonical(value))
+            for name, value in zip(self._names, row, strict=True)
+            if value is not None and name not in TAGS
+        )
+        return digest((label, geolocation, values))
 
     def text(self, row: Row) -> str:
         """The row for somebody who wants to see why it was refused."""
-        names = ["time", *TAGS, *(name for name, _ in self._fields)]
-        pairs = zip(names, row, strict=True)
-        return json.dumps({name: v for name, v in pairs if v is not None}, ensure_ascii=False)
+        return as_text(self._names, row)
 
 
-def _is_plain(name: str) -> bool:
-    if name in TAGS or name == "timestamp":
-        return False
-    try:
-        check_field(name, "data")
-    except TelegramError:
-        return False
-    return True
+def digest(content: object) -> str:
+    """Eight letters that stand for `content`, which is made of texts, numbers and lists."""
+    whole = repr(content).encode(errors="backslashreplace")
+    return base64.b64encode(blake2b(whole, digest_size=6).digest()).decode()
 
 
-def _leading(fields: Sequence[Key], plain: Sequence[str]) -> Iterator[str]:
-    for name, of in fields:
-        if of != "float" or name not in plain:
-            return
-        yield name
+def as_text(names: Sequence[str], row: Row) -> str:
+    """What `row` holds, as JSON."""
+    pairs = zip(names, row, strict=True)
+    return json.dumps({name: v for name, v in pairs if v is not None}, ensure_ascii=False)
 
 
 def _converter(key: Key) -> tuple[str, Callable[[Any], Value]]:
@@ -159,10 +161,6 @@ def _canonical(value: Any) -> Any:
     return value if isinstance(value, str | bool) else float(value)
 
 
-def _new(tag: str | None) -> bool | None:
-    return _NEW.get(clean_tag(tag) or "") if tag else None
-
-
 def _tag(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
@@ -195,39 +193,52 @@ class Joiner:
             newest: the newest point time given before.
             latest: the last acceptable second of a field `timestamp`.
         """
-        groups: dict[tuple[str | None, str | None], Group] = {}
-        before = None
-        twins: set[str] = set()
-        for row in rows:
+        groups: dict[tuple[str | None, ...], Group] = {}
+        tags, end = plan.tags_from, plan.tags_from + len(TAGS)
+        turn = walk.next
+        for row in self._unseen(rows, plan, newest):
             second = row[0]
-            if second >= walk.next:
+            if second >= turn:
                 walk.to(second)
+                turn = walk.next
                 groups.clear()
-            if second <= newest and plan.digest(row) in self._seen:
-                continue
-            if before is not None and before[0] == second:
-                twins.add(plan.digest(before))
-                if plan.digest(row) in twins:
-                    continue
-            elif twins:
-                twins.clear()
-            before = row
+            key = (*row[tags:end],)
             try:
-                key = (row[1], row[2])
+                if second < 0:
+                    check_time(second)
                 group = groups.get(key)
                 if group is None:
                     group = groups[key] = _group(walk, *key)
-                if second < 0:
-                    check_time(second)
                 yield plan.telegram(row, group, latest)
             except TelegramError as wrong:
                 yield self.refusal(second, str(wrong), plan.text(row))
 
+    def _unseen(self, rows: Sequence[Row], plan: Plan, newest: int) -> list[Row]:
+        """`rows` without those given before, and each content of a second only once."""
+        fresh = bisect_right(rows, newest, key=_second)
+        unseen = [row for row in rows[:fresh] if plan.digest(row) not in self._seen]
+        unseen += rows[fresh:]
+        if len(set(map(_second, unseen))) == len(unseen):
+            return unseen
+        once: list[Row] = []
+        for _, each in groupby(unseen, key=_second):
+            twins = list(each)
+            if len(twins) > 1:  # written twice, the second time with another `new`
+                contents: dict[str, Row] = {}
+                for row in twins:
+                    contents.setdefault(plan.digest(row), row)
+                twins = list(contents.values())
+            once += twins
+        return once
 
-def _group(walk: Walk, label_tag: str | None, geolocation_tag: str | None) -> Group:
+
+def _group(
+    walk: Walk, label_tag: str | None, geolocation_tag: str | None, new_tag: str | None
+) -> Group:
     label, geolocation = clean_tag(label_tag) or None, clean_tag(geolocation_tag) or None
     for name, text in (("label", label), ("geolocation", geolocation)):
         if text is not None:
             check_text(text, f"tag {name}")
     ident = walk.ident(label)
-    return Group(ident, None if geolocation == ident.geolocation else geolocation)
+    elsewhere = None if geolocation == ident.geolocation else geolocation
+    return Group(ident, elsewhere, _NEW.get(clean_tag(new_tag) or ""))

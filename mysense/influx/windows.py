@@ -10,7 +10,7 @@ from mysense.influx.columns import Columns
 from mysense.influx.cursor import Cursor
 from mysense.influx.idents import Info
 from mysense.influx.naming import quote_identifier
-from mysense.influx.rows import Joiner, Plan, Row
+from mysense.influx.rows import Joiner, Row, as_text, digest
 from mysense.plugin import Refusal
 from mysense.telegram import DAY, Telegram
 
@@ -187,12 +187,12 @@ class Window:
     def _refused(self, found: list[Info], rows: list[Row], joiner: Joiner) -> list[Item]:
         """Infos of which something had to be left out, each told once."""
         items: list[Item] = []
-        plan = Plan((self.cursor.columns or Columns()).info_fields)
+        names = ("time", "label tag", *_info_names(self.cursor))
         for info, row in zip(found, rows, strict=True):
-            padded = [*row[:2], None, None, *row[2:]]
-            if info.fault and (digest := plan.digest(padded)) not in self.cursor.seen:
-                self.cursor.seen[digest] = info.time
-                items.append(joiner.refusal(info.time, f"info: {info.fault}", plan.text(padded)))
+            if info.fault and (known := digest(row)) not in self.cursor.seen:
+                self.cursor.seen[known] = info.time
+                text = as_text(names, row)
+                items.append(joiner.refusal(info.time, f"info: {info.fault}", text))
         return items
 
     def _remember(self, data: list[Row]) -> None:
@@ -256,8 +256,12 @@ def _rows(result: Result) -> list[Row]:
 
 
 def _infos(cursor: Cursor, rows: list[Row]) -> list[Info]:
-    names = [name for name, _ in (cursor.columns or Columns()).info_fields]
+    names = _info_names(cursor)
     return [cursor.infos.read(row, names) for row in rows]
+
+
+def _info_names(cursor: Cursor) -> list[str]:
+    return [name for name, _ in (cursor.columns or Columns()).info_fields]
 
 
 def _before(rows: list[Row], second: int) -> list[Row]:
