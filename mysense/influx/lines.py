@@ -36,6 +36,10 @@ class Book:
     data: Columns = attrs.field(factory=Columns)
     info: Columns = attrs.field(factory=Columns)
 
+    def columns(self, measurement: str) -> Columns | None:
+        """The columns of `data` or `info`; None for what is not ours."""
+        return {"data": self.data, "info": self.info}.get(measurement)
+
     def copy(self) -> Book:
         """A copy to try a batch with."""
         return Book(self.ident, self.day, self.data.copy(), self.info.copy())
@@ -80,6 +84,8 @@ class Encoder:
         for (ident, new), group in groupby(batch, _WHO):
             block = list(map(_DATA, group))
             station = self._stations.get(ident) or self._new_station(ident)
+            if station.kit != batch[0].kit:
+                raise ValueError("a batch holds the telegrams of one kit")
             run.take(station, block, at, new=bool(new))
             at += len(block)
         return Encoded(b"\n".join(run.lines), run.refused, run.book)

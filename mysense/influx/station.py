@@ -25,6 +25,7 @@ class Station:
 
     def __init__(self, ident: Ident, dialect: Dialect, dumps: Dumps | None) -> None:
         self.ident = ident
+        self.kit = ident.kit
         self.refusal = ""
         self._dialect = dialect
         self._dumps = dumps
