@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from hashlib import blake2b
-from itertools import groupby
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -17,8 +15,7 @@ import attrs
 
 from mysense.errors import TelegramError
 from mysense.influx.columns import TAGS, TRUE_TIME, Columns, Key
-from mysense.influx.idents import Walk, clean_tag, clean_text
-from mysense.plugin import Refusal
+from mysense.influx.idents import clean_tag, clean_text
 from mysense.telegram import (
     MAX_WHOLE,
     Ident,
@@ -68,25 +65,31 @@ class Plan:
                     row[tag] = row[tag] or _tag(row[at])
                     row[at] = None
 
-    def telegram(self, row: Row, group: Group, latest: float) -> Telegram:
-        """The telegram that `row` holds.
+    def telegrams(self, rows: Iterable[Row], group: Group, latest: float) -> list[Telegram]:
+        """The telegrams that `rows` of one group hold; this loop is the price of every row.
 
         Raises:
             TelegramError: a value or time that no telegram can have.
         """
-        # whole numbers come without a point, so each has to be made a float; ends before the tags
+        ident, geolocation, new = group.ident, group.geolocation, group.new
+        made = []
         data: dict[str, Value]
-        try:
-            data = dict(zip(self._numbers, map(float, row), strict=False))
-        except TypeError:  # some were not measured
-            pairs = zip(self._numbers, row, strict=False)
-            data = {name: float(value) for name, value in pairs if value is not None}
-        data["time"] = row[0]
-        if self._others:
-            self._add_others(data, row, latest)
-        if group.geolocation is not None:
-            data["geolocation"] = group.geolocation
-        return Telegram(group.ident, MappingProxyType(data), group.new)
+        for row in rows:
+            try:  # whole numbers come as int; the names end before the tags begin
+                data = dict(zip(self._numbers, map(float, row)))  # noqa: B905  # see above
+            except TypeError:
+                data = self._measured(row)
+            data["time"] = row[0]
+            if self._others:
+                self._add_others(data, row, latest)
+            if geolocation is not None:
+                data["geolocation"] = geolocation
+            made.append(Telegram(ident, MappingProxyType(data), new))
+        return made
+
+    def _measured(self, row: Row) -> dict[str, Value]:
+        pairs = zip(self._numbers, row, strict=False)
+        return {name: float(value) for name, value in pairs if value is not None}
 
     def _add_others(self, data: dict[str, Value], row: Row, latest: float) -> None:
         for (name, convert), value in zip(self._others, row[self._others_from :], strict=True):
@@ -163,82 +166,3 @@ def _canonical(value: Any) -> Any:
 
 def _tag(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:g}"
-
-
-class Joiner:
-    """Joins rows to idents; remembers what it has given before.
-
-    Args:
-        where: what to call the database in messages.
-        seen: digests of rows that were given before, with their point times.
-    """
-
-    def __init__(self, where: str, seen: Mapping[str, int]) -> None:
-        self._where = where
-        self._seen = seen
-
-    def refusal(self, second: int, reason: str, text: str) -> Refusal:
-        """A refusal of something at a point time."""
-        return Refusal(f"{self._where} time {second}", reason, text)
-
-    def join(
-        self, rows: Sequence[Row], plan: Plan, walk: Walk, newest: int, latest: float
-    ) -> Iterator[Telegram | Refusal]:
-        """What `rows` hold, once each.
-
-        Args:
-            rows: in the order of their times; those up to `newest` may have been given before.
-            plan: how columns become telegrams.
-            walk: the idents, from before the first row on.
-            newest: the newest point time given before.
-            latest: the last acceptable second of a field `timestamp`.
-        """
-        groups: dict[tuple[str | None, ...], Group] = {}
-        tags, end = plan.tags_from, plan.tags_from + len(TAGS)
-        turn = walk.next
-        for row in self._unseen(rows, plan, newest):
-            second = row[0]
-            if second >= turn:
-                walk.to(second)
-                turn = walk.next
-                groups.clear()
-            key = (*row[tags:end],)
-            try:
-                if second < 0:
-                    check_time(second)
-                group = groups.get(key)
-                if group is None:
-                    group = groups[key] = _group(walk, *key)
-                yield plan.telegram(row, group, latest)
-            except TelegramError as wrong:
-                yield self.refusal(second, str(wrong), plan.text(row))
-
-    def _unseen(self, rows: Sequence[Row], plan: Plan, newest: int) -> list[Row]:
-        """`rows` without those given before, and each content of a second only once."""
-        fresh = bisect_right(rows, newest, key=_second)
-        unseen = [row for row in rows[:fresh] if plan.digest(row) not in self._seen]
-        unseen += rows[fresh:]
-        if len(set(map(_second, unseen))) == len(unseen):
-            return unseen
-        once: list[Row] = []
-        for _, each in groupby(unseen, key=_second):
-            twins = list(each)
-            if len(twins) > 1:  # written twice, the second time with another `new`
-                contents: dict[str, Row] = {}
-                for row in twins:
-                    contents.setdefault(plan.digest(row), row)
-                twins = list(contents.values())
-            once += twins
-        return once
-
-
-def _group(
-    walk: Walk, label_tag: str | None, geolocation_tag: str | None, new_tag: str | None
-) -> Group:
-    label, geolocation = clean_tag(label_tag) or None, clean_tag(geolocation_tag) or None
-    for name, text in (("label", label), ("geolocation", geolocation)):
-        if text is not None:
-            check_text(text, f"tag {name}")
-    ident = walk.ident(label)
-    elsewhere = None if geolocation == ident.geolocation else geolocation
-    return Group(ident, elsewhere, _NEW.get(clean_tag(new_tag) or ""))

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from mysense.influx.columns import Columns
 from mysense.influx.cursor import Cursor
 from mysense.influx.idents import Info
+from mysense.influx.joining import Joiner, refusal
 from mysense.influx.naming import quote_identifier
-from mysense.influx.rows import Joiner, Row, as_text, digest
+from mysense.influx.rows import Row, as_text, digest
 from mysense.plugin import Refusal
 from mysense.telegram import DAY, Telegram
 
@@ -173,26 +174,26 @@ class Window:
 
     def _give(self, data: list[Row], infos: list[Row], now: float) -> list[Item]:
         cursor = self.cursor
-        joiner = Joiner(f"database {cursor.database}", cursor.seen)
         found = _infos(cursor, infos)
         cursor.idents.add(found)
-        items = self._refused(found, infos, joiner)
+        items = self._refused(found, infos)
         cursor.plan.settle_tags(data)
         newest = cursor.second if cursor.second is not None else self.low - 1
-        items += joiner.join(data, cursor.plan, cursor.idents.walk(), newest, now + DAY)
+        joiner = Joiner(cursor.database, cursor.plan, cursor.idents.walk(), now + DAY)
+        items += joiner.join(data, newest, cursor.seen)
         if items:
             self._remember(data)
         return items
 
-    def _refused(self, found: list[Info], rows: list[Row], joiner: Joiner) -> list[Item]:
+    def _refused(self, found: list[Info], rows: list[Row]) -> list[Item]:
         """Infos of which something had to be left out, each told once."""
         items: list[Item] = []
         names = ("time", "label tag", *_info_names(self.cursor))
         for info, row in zip(found, rows, strict=True):
             if info.fault and (known := digest(row)) not in self.cursor.seen:
                 self.cursor.seen[known] = info.time
-                text = as_text(names, row)
-                items.append(joiner.refusal(info.time, f"info: {info.fault}", text))
+                reason = f"info: {info.fault}"
+                items.append(refusal(self.cursor.database, row, reason, as_text(names, row)))
         return items
 
     def _remember(self, data: list[Row]) -> None:
