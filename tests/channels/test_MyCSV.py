@@ -180,3 +180,11 @@ def test_check_says_what_to_fix(tmp_path):
     (tmp_path / "csv").touch()
     findings = CsvPublisher(CsvSettings(folder=tmp_path / "csv")).check()
     assert [finding.good for finding in findings] == [False]
+
+
+def test_ident_of_a_late_telegram_does_not_hold_on(folder):
+    """A late telegram of another ident adds its block, and the newest ident stays in force."""
+    publish(folder, [telegram(T0 + at, ident(village=v)) for at, v in ((0, "A"), (20, "C"))])
+    publish(folder, [telegram(T0 + at, ident(village=v)) for at, v in ((10, "B"), (30, "C"))])
+    text = lines(folder, f"BdP_one_{DAY}.txt")
+    assert [line[-1] for line in text if "village" in line] == ["A", "C", "B"]
