@@ -7,8 +7,9 @@ read. What cannot be read becomes a `BadLine`, and reading goes on with the next
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 import attrs
 
@@ -16,6 +17,12 @@ from mysense.errors import TelegramError
 from mysense.telegram import IDENT_KEYS, Ident, Telegram, short
 
 MAX_LINE = 1_000_000  # bytes; a telegram has some hundreds
+
+_KEPT = 1000  # bytes of an overlong line that its BadLine keeps
+_MAY_HOLD_IDENT = re.compile(  # also under another name, in UTF-16, or torn off in its first word
+    rb"ident|metadata|project|serial|\0|^\s*\{\s*\"i[den]*\s*$", re.IGNORECASE
+)
+_OVERLAP = 16  # bytes; more than the longest word of that pattern
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -27,7 +34,10 @@ def line(telegram: Telegram) -> str:
 
 @attrs.frozen
 class BadLine:
-    """A line that is not a telegram: where it stands, why it is refused, its bytes."""
+    """A line that is not a telegram: where it stands, why it is refused, how it begins.
+
+    `raw` are its bytes; of a line longer than `MAX_LINE` only the first thousand.
+    """
 
     where: str
     reason: str
@@ -44,12 +54,21 @@ class Reader:
         stream: the file, opened in binary mode.
         name: what to call it in messages.
         latest: the last acceptable second; a day ahead of this machine's clock unless given.
+        refused: where to copy the lines that are refused, as they stand and however long.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, *, latest: float | None = None) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        name: str,
+        *,
+        latest: float | None = None,
+        refused: BinaryIO | None = None,
+    ) -> None:
         self._stream = stream
         self._name = name
         self._latest = latest
+        self._refused = refused
         self._number = 0
         self._ident: Ident | None = None
         self._source: Any = None  # the JSON object that self._ident was made of
@@ -67,6 +86,7 @@ class Reader:
             try:
                 telegram = self._take(raw)
             except TelegramError as wrong:
+                self._keep(raw if raw.endswith(b"\n") else raw + b"\n")
                 yield BadLine(self._where(), str(wrong), raw)
                 continue
             if telegram is not None:
@@ -86,70 +106,110 @@ class Reader:
                 yield raw
 
     def _overlong(self, raw: bytes) -> BadLine:
-        size = len(raw)
-        while rest := self._stream.readline(MAX_LINE):
+        """Read to the end of a line that does not fit into memory."""
+        size, part, ident = len(raw), raw, bool(_MAY_HOLD_IDENT.search(raw))
+        self._keep(raw)
+        while not part.endswith(b"\n") and (rest := self._stream.readline(MAX_LINE)):
             size += len(rest)
-            if rest.endswith(b"\n"):
-                break
-        self._forget_ident(raw)
+            ident = ident or bool(_MAY_HOLD_IDENT.search(part[-_OVERLAP:] + rest))
+            part = rest
+            self._keep(part)
+        if not part.endswith(b"\n"):
+            self._keep(b"\n")
+        if ident:
+            self._forget_ident()
         reason = f"the line has {size} bytes, {MAX_LINE} at most are read; is this a telegram file?"
-        return BadLine(self._where(), reason, raw[:1000])
+        return BadLine(self._where(), reason, raw[:_KEPT])
+
+    def _keep(self, raw: bytes) -> None:
+        if self._refused is not None:
+            self._refused.write(raw)
 
     def _take(self, raw: bytes) -> Telegram | None:
-        source = self._parse(raw)
+        try:
+            source = _parse(raw)
+        except TelegramError:
+            if _MAY_HOLD_IDENT.search(raw):
+                self._forget_ident()
+            raise
         if "ident" in source:
-            self._announce(source["ident"], raw)
+            self._announce(source["ident"])
         if "data" not in source:
             self.announced = self._ident
             return None
         if self._ident is None:
             raise TelegramError(f"data without ident: {self._lost}")
-        telegram = Telegram.from_json(self._ident, source["data"], latest=self._latest)
+        data = source["data"]
+        if data.__class__ is _Doubled:
+            raise TelegramError(f"data: {data}")
+        telegram = Telegram.from_json(self._ident, data, latest=self._latest)
         self.announced = None
         return telegram
 
-    def _announce(self, ident: Any, raw: bytes) -> None:
+    def _announce(self, ident: Any) -> None:
         if ident == self._source:  # most files repeat the ident on every line
             return
         try:
+            if ident.__class__ is _Doubled:
+                raise TelegramError(f"ident: {ident}")
             self._ident = Ident.from_json(ident)
         except TelegramError:
-            self._forget_ident(raw)
+            self._forget_ident()
             raise
         self._source = ident
         for key in ident.keys() - set(IDENT_KEYS):
             self.unknown.setdefault(str(key), self._where())
 
-    def _parse(self, raw: bytes) -> dict[str, Any]:
-        try:
-            source = json.loads(raw.decode("utf-8"), parse_constant=_not_json)
-        except UnicodeDecodeError as wrong:
-            self._forget_ident(raw)
-            raise TelegramError(_not_utf8(raw, wrong)) from wrong
-        except RecursionError as wrong:
-            self._forget_ident(raw)
-            raise TelegramError("not a telegram: nested too deeply") from wrong
-        except TelegramError:
-            self._forget_ident(raw)
-            raise
-        except ValueError as wrong:
-            self._forget_ident(raw)
-            raise TelegramError(f"not JSON: {wrong}") from wrong
-        if not isinstance(source, dict) or not ("ident" in source or "data" in source):
-            raise TelegramError("expected an object with 'ident', 'data' or both")
-        if unknown := sorted(source.keys() - {"ident", "data"}):
-            raise TelegramError(f"unknown key {short(unknown[0])}, known are 'ident' and 'data'")
-        return source
-
-    def _forget_ident(self, raw: bytes) -> None:
+    def _forget_ident(self) -> None:
         """Data must not be given to an older kit when the line before may have held an ident."""
-        if b'"ident"' in raw or b"\0" in raw:
-            self._ident = self._source = self.announced = None
-            self._lost = f"line {self._number}, which held it, was refused"
+        self._ident = self._source = self.announced = None
+        self._lost = f"line {self._number}, which may have held it, was refused"
 
 
-def _not_json(constant: str) -> NoReturn:
-    raise TelegramError(f"{constant} is not a number; leave the field out or write null")
+@attrs.frozen
+class _Doubled:
+    """In place of an object that has a key twice: which of the two is meant, nobody knows."""
+
+    key: str
+
+    def __str__(self) -> str:
+        return f"{short(self.key)} is in it twice; keep one"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Doubled:
+    made = dict(pairs)
+    if len(made) == len(pairs):
+        return made
+    seen = [key for key, _ in pairs]
+    return _Doubled(next(key for key in seen if seen.count(key) > 1))
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object)
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    source = _decode(raw)
+    if isinstance(source, _Doubled):
+        raise TelegramError(f"the line: {source}")
+    if not isinstance(source, dict) or not ("ident" in source or "data" in source):
+        raise TelegramError("expected an object with 'ident', 'data' or both")
+    if unknown := sorted(source.keys() - {"ident", "data"}):
+        raise TelegramError(f"unknown key {short(unknown[0])}, known are 'ident' and 'data'")
+    return source
+
+
+def _decode(raw: bytes) -> Any:
+    try:
+        return _decoder.decode(raw.decode("utf-8"))
+    except UnicodeDecodeError as wrong:
+        raise TelegramError(_not_utf8(raw, wrong)) from wrong
+    except RecursionError as wrong:
+        raise TelegramError("not a telegram: nested too deeply") from wrong
+    except json.JSONDecodeError as wrong:
+        hint = "; it holds NUL bytes, is it UTF-16? save it as UTF-8" if b"\0" in raw else ""
+        raise TelegramError(f"not JSON: {wrong.msg} at position {wrong.pos + 1}{hint}") from wrong
+    except ValueError as wrong:  # Python converts whole numbers of 4300 digits at most
+        raise TelegramError("a whole number of thousands of digits is no measurement") from wrong
 
 
 def _not_utf8(raw: bytes, wrong: UnicodeDecodeError) -> str:

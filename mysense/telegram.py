@@ -93,13 +93,18 @@ def check_time(value: object, latest: float | None = None) -> int:
         raise TelegramError(f"time: expected whole Unix seconds, found {_kind(value)}")
     seconds = int(value)
     if seconds < 0:
-        raise TelegramError(f"time: {seconds} lies before 1970")
+        raise TelegramError(f"time: {_digits(seconds)} lies before 1970")
     if seconds > (latest if latest is not None else _time.time() + DAY):
         hint = ""
         if seconds >= 10**11:
             hint = "; it looks like milliseconds or finer, divide it down to seconds"
-        raise TelegramError(f"time: {seconds} lies more than a day in the future{hint}")
+        raise TelegramError(f"time: {_digits(seconds)} lies more than a day in the future{hint}")
     return seconds
+
+
+def _digits(number: int) -> str:
+    """A whole number for a message, also where it has thousands of digits."""
+    return str(number) if number.bit_length() < 200 else "a number of very many digits"
 
 
 def short(text: str, width: int = 60) -> str:
@@ -257,7 +262,7 @@ class Telegram:
             # the exact classes first: this loop is the price of every telegram
             if value.__class__ is float and name != "time":
                 if value - value != 0.0:
-                    raise TelegramError(f"data {name}: {value} is not a number; leave it out")
+                    raise TelegramError(f"{_of(name)}: {value} is not a number; leave it out")
                 data[name] = value
             elif name == "time":
                 data["time"] = check_time(value, latest)
@@ -279,18 +284,25 @@ def _check_new_field(name: object) -> None:
         _good_fields.add(name)  # type: ignore[arg-type]  # check_field lets only texts through
 
 
-def _value(value: object, name: str) -> Value:
+def _value(value: object, name: object) -> Value:
     if value is None:
         return None
     if value.__class__ is int:
         if abs(value) > MAX_WHOLE:
             raise TelegramError(
-                f"data {name}: {value} is beyond 2^53 and would be rounded; send it as text"
+                f"{_of(name)}: {_digits(value)} is beyond 2^53 and would be rounded; "
+                "send it as text"
             )
         return float(value)
     if isinstance(value, str):
-        return check_text(value, f"data {name}")
-    raise TelegramError(f"data {name}: expected a number or text, found {_kind(value)}")
+        return check_text(value, _of(name))
+    raise TelegramError(f"{_of(name)}: expected a number or text, found {_kind(value)}")
+
+
+def _of(name: object) -> str:
+    """Which entry of data a message speaks of; the name is not checked yet."""
+    text = str(name)
+    return f"data {text if text.isprintable() and len(text) <= 60 else short(text)}"
 
 
 def normal_data(data: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
