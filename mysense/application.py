@@ -12,9 +12,9 @@ from mysense.errors import PluginError, TelegramError
 from mysense.loader import Loader, home
 from mysense.options import option
 from mysense.paths import state_folder
-from mysense.plugin import Plugin, Publisher, Subscriber
-from mysense.settings import Source, closest
-from mysense.telegram import Ident
+from mysense.plugin import Plugin, Publisher, Sensor, Subscriber
+from mysense.settings import Source, closest, is_section
+from mysense.telegram import Ident, short
 
 CORE = ("process", "id", "journal")
 
@@ -86,6 +86,7 @@ class Application:
     journal: JournalSettings
     loader: Loader
     configured: tuple[Configured, ...]
+    source: Source = attrs.field(repr=False)
 
     @classmethod
     def load(
@@ -103,33 +104,39 @@ class Application:
 
         Raises:
             SettingsError: with every fault there is.
-            PluginError: two plugins share a name, or a plugin folder does not exist.
         """
         source = Source(path, overrides, environ)
         core = [source.structure(*pair) for pair in zip(CORE, _CORE_CLASSES, strict=True)]
-        process = core[0] or ProcessSettings()
-        loader = Loader(Path(folder).expanduser() for folder in process.plugins)
+        process, ident, journal = core
+        loader = plugin_loader(source, process or ProcessSettings())
+        sections = [*source.sections, *filter(source.switched_on, loader.found)]
         configured = tuple(
             made
-            for section in source.sections
+            for section in dict.fromkeys(sections)
             if section not in CORE and (made := _configure(source, loader, section))
         )
-        if core[1] is not None:
-            _check_ident(source, core[1])
+        if ident is not None:
+            _check_ident(source, ident, needed=_samples(configured))
         source.finish()
-        return cls(path, process, core[1], core[2], loader, configured)
+        return cls(path, process, ident, journal, loader, configured, source)
 
     def section(self, name: str) -> Configured:
-        """What is configured in `name`, else that plugin with its defaults.
+        """What is configured in `name`, else that plugin with its environment and defaults.
 
         Raises:
             PluginError: no plugin is called so.
+            SettingsError: the environment has a fault.
         """
+        name = name.lower()
         for configured in self.configured:
-            if configured.section == name.lower():
+            if configured.section == name:
                 return configured
+        if not is_section(name):
+            raise PluginError(f"{short(name)} is no section; it is a plugin, or plugin:name")
         plugin = self.loader.load(name)
-        return Configured(name.lower(), plugin, plugin.Settings())
+        settings = self.source.structure(name, plugin.Settings)
+        self.source.finish()
+        return Configured(name, plugin, settings)
 
     def output(self, name: str) -> Publisher[Any]:
         """The output of section `name`, whether it is switched on or not.
@@ -174,6 +181,26 @@ def default_path() -> Path:
     return next((path for path in places if path.is_file()), home() / "MySense.conf")
 
 
+def core_settings(source: Source) -> tuple[ProcessSettings, JournalSettings]:
+    """The sections [process] and [journal] alone: enough for verbs that use no plugin.
+
+    Raises:
+        SettingsError: these have faults, or the file does not read as settings at all.
+    """
+    process = source.structure("process", ProcessSettings)
+    journal = source.structure("journal", JournalSettings)
+    source.finish()
+    return process, journal
+
+
+def plugin_loader(source: Source, process: ProcessSettings) -> Loader:
+    """The loader with the user's own folders; its problems become faults of [process] plugins."""
+    loader = Loader(Path(folder).expanduser() for folder in process.plugins)
+    for problem in loader.problems:
+        source.fault("process", "plugins", "folders with plugins of different names", problem)
+    return loader
+
+
 def _configure(source: Source, loader: Loader, section: str) -> Configured | None:
     name = section.partition(":")[0]
     if name not in loader.found:
@@ -183,18 +210,30 @@ def _configure(source: Source, loader: Loader, section: str) -> Configured | Non
     try:
         plugin = loader.load(name)
     except PluginError as wrong:
-        source.fault(section, "", "a plugin that loads", str(wrong))
+        if str(wrong) not in loader.problems:
+            source.fault(section, "", "a plugin that loads", str(wrong))
         return None
     settings = source.structure(section, plugin.Settings)
     return settings and Configured(section, plugin, settings)
 
 
-def _check_ident(source: Source, settings: IdSettings) -> None:
-    given = {name: value for name, value in attrs.asdict(settings).items() if value}
-    for name in ("project", "serial"):
-        given.setdefault(name, "unset")
-    try:
-        Ident.from_json(given)
-    except TelegramError as wrong:
-        key = next((key for key in given if f"ident {key}:" in str(wrong)), "")
-        source.fault("id", key, "an acceptable text", str(wrong))
+def _samples(configured: Iterable[Configured]) -> bool:
+    """Whether this kit measures: a sensor is on, and no SUB channel that switches it off."""
+    on = [c.plugin for c in configured if c.on]
+    return any(issubclass(of, Sensor) for of in on) and not any(
+        issubclass(of, Subscriber) for of in on
+    )
+
+
+def _check_ident(source: Source, settings: IdSettings, *, needed: bool) -> None:
+    for key, value in attrs.asdict(settings).items():
+        if not value and needed and key in _NAMES:
+            source.fault("id", key, "a name", "nothing", "sensors need to know whose they are")
+        try:
+            Ident.from_json({**_NAMES, key: value or _NAMES.get(key)})
+        except TelegramError as wrong:
+            why = str(wrong).partition(": ")[2]
+            source.fault("id", key, "an acceptable text", short(value), why)
+
+
+_NAMES = {"project": "p", "serial": "s"}  # what every ident has

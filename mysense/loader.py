@@ -8,7 +8,6 @@ one name are an error, never first-wins.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable
@@ -19,10 +18,23 @@ from typing import Any
 import attrs
 
 from mysense.errors import PluginError
-from mysense.plugin import Plugin, Publisher, Sensor, Subscriber
+from mysense.plugin import (
+    InputSettings,
+    OutputSettings,
+    Plugin,
+    Publisher,
+    Sensor,
+    SensorSettings,
+    Subscriber,
+)
 from mysense.settings import closest
 
 FOLDERS = ("channels", "sensors")
+_KINDS: tuple[tuple[type[Plugin[Any]], type[Any]], ...] = (
+    (Sensor, SensorSettings),
+    (Publisher, OutputSettings),
+    (Subscriber, InputSettings),
+)
 
 
 def home() -> Path:
@@ -54,15 +66,23 @@ class Loader:
     """
 
     def __init__(self, folders: Iterable[Path] = ()) -> None:
+        self.problems: list[str] = []
+        """Folders that are not there, and names that two plugins share."""
         self._found: dict[str, Found] = {}
+        self._shared: dict[str, str] = {}  # name -> what is wrong with it
         for folder in FOLDERS:
             for path in sorted((home() / folder).glob("My*.py")):
                 self._add(path, folder, _bundled(f"{folder}.{path.stem}"))
         for user_folder in folders:
             if not user_folder.is_dir():
-                raise PluginError(f"[process] plugins: {user_folder} is not a folder")
+                self.problems.append(f"{user_folder} is not a folder")
             for path in sorted(user_folder.glob("My*.py")):
                 self._add(path, str(user_folder), _dropped_in(path))
+        self._add_installed()
+
+    def _add_installed(self) -> None:
+        import importlib.metadata  # a fifth of the start of a verb that needs no plugin
+
         for folder in FOLDERS:
             for point in importlib.metadata.entry_points(group=f"mysense.{folder}"):
                 origin = f"package {point.dist.name}" if point.dist else point.value
@@ -77,15 +97,17 @@ class Loader:
         """The plugin class for a section, `influxpub` or `influxpub:backup`.
 
         Raises:
-            PluginError: there is none, or it cannot be imported.
+            PluginError: there is none, two share the name, or it cannot be imported.
         """
         name = section.partition(":")[0].lower()
         found = self._found.get(name)
         if found is None:
             raise PluginError(f"no plugin is called {name!r} ({closest(name, self._found)})")
+        if name in self._shared:
+            raise PluginError(self._shared[name])
         try:
             module = found.load()
-        except Exception as wrong:  # a stranger's file may raise anything while it is imported
+        except (Exception, SystemExit) as wrong:  # a stranger's file may raise anything
             raise PluginError(f"{found.origin}: {type(wrong).__name__}: {wrong}") from wrong
         plugin = module if isinstance(module, type) else getattr(module, "PLUGIN", None)
         return _checked(plugin, found.origin)
@@ -95,18 +117,28 @@ class Loader:
 
     def _keep(self, found: Found) -> None:
         if (other := self._found.get(found.name)) is not None:
-            raise PluginError(
+            self._shared[found.name] = (
                 f"two plugins are called {found.name!r}: {other.origin} and {found.origin}; "
                 "rename or remove one"
             )
-        self._found[found.name] = found
+            self.problems.append(self._shared[found.name])
+        else:
+            self._found[found.name] = found
 
 
 def _checked(plugin: object, origin: str) -> type[Plugin[Any]]:
-    if not isinstance(plugin, type) or not issubclass(plugin, Sensor | Publisher | Subscriber):
+    kind = plugin if isinstance(plugin, type) else object
+    base = next((settings for of, settings in _KINDS if issubclass(kind, of)), None)
+    if base is None or not isinstance(plugin, type):
         raise PluginError(f"{origin}: PLUGIN must be a Sensor, Publisher or Subscriber class")
-    if not attrs.has(getattr(plugin, "Settings", None) or object):
-        raise PluginError(f"{origin}: {plugin.__name__}.Settings must be an attrs class")
+    settings = getattr(plugin, "Settings", None)
+    if not (isinstance(settings, type) and issubclass(settings, base)):
+        wanted = f"a subclass of {base.__name__}"
+        raise PluginError(f"{origin}: {plugin.__name__}.Settings must be {wanted}")
+    try:
+        attrs.resolve_types(settings)
+    except (NameError, TypeError) as wrong:
+        raise PluginError(f"{origin}: {settings.__name__}: {wrong}") from wrong
     return plugin
 
 
@@ -138,7 +170,12 @@ def _dropped_in(path: Path) -> Callable[[], ModuleType]:
         if spec is None or spec.loader is None:
             raise PluginError(f"{path}: not a Python file")
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        sys.modules[name] = module  # where the types of its settings class are looked up
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
         return module
 
     return load

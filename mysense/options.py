@@ -137,8 +137,15 @@ def _float(text: str, _type: object) -> float:
     return number
 
 
+def _text(text: str, _type: object) -> str:
+    """One line: what stands indented below an option was most likely meant as another option."""
+    if any(char < " " for char in text):
+        raise ValueError(text)
+    return text
+
+
 def _path(text: str, _type: object) -> Path:
-    return Path(text).expanduser()
+    return Path(_text(text, str)).expanduser()
 
 
 def _pattern(text: str, _type: object) -> re.Pattern[str]:
@@ -146,7 +153,7 @@ def _pattern(text: str, _type: object) -> re.Pattern[str]:
 
 
 def _list(text: str, _type: object) -> tuple[str, ...]:
-    return tuple(entry.strip() for entry in text.split(",") if entry.strip())
+    return tuple(entry.strip() for entry in re.split(r"[,\n]", text) if entry.strip())
 
 
 def _is(wanted: Any) -> Callable[[Any], bool]:
@@ -165,7 +172,7 @@ def _converter() -> Any:
     converter.register_structure_hook(bool, _bool)
     converter.register_structure_hook(int, _int)
     converter.register_structure_hook(float, _float)
-    converter.register_structure_hook(str, lambda text, _: text)
+    converter.register_structure_hook(str, _text)
     converter.register_structure_hook(Path, _path)
     converter.register_structure_hook(Secret, lambda text, _: Secret(text))
     converter.register_structure_hook_func(_is(re.Pattern), _pattern)

@@ -19,11 +19,12 @@ from typing import Any
 import attrs
 
 from mysense.errors import MySenseError
-from mysense.options import Secret, structure
+from mysense.options import Secret, expectation, structure
 from mysense.telegram import short
 
-_HEADER = re.compile(r"\[([^\]]*)\]\s*$")
+_HEADER = re.compile(r"\[([^\]]*)(\]?)\s*(.*)")
 _SECTION = re.compile(r"[a-z][a-z0-9_]*(:[a-z0-9][a-z0-9_.-]*)?")
+_COMMENT_HINT = "a comment needs a line of its own"
 _log = logging.getLogger("mysense.settings")
 
 
@@ -39,17 +40,24 @@ class Fault:
     hint: str = ""
 
     def __str__(self) -> str:
-        name = f"[{self.section}]" + (f" {self.key}" if self.key else "")
+        section = f"[{self.section}]" if self.section else ""
+        parts = [self.where, f"{section} {self.key}".strip()]
         found = f", found {self.found}" if self.found else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.where}: {name}: expected {self.expected}{found}{hint}"
+        return ": ".join(filter(None, parts)) + f": expected {self.expected}{found}{hint}"
+
+    @property
+    def line(self) -> int:
+        """The line of the file, for sorting; what has none comes last."""
+        number = self.where.rpartition(":")[2]
+        return int(number) if number.isdecimal() else 2**31
 
 
 class SettingsError(MySenseError, ValueError):
     """The settings have faults; `faults` has them all."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(faults)
+        self.faults = tuple(sorted(faults, key=lambda fault: fault.line))
         super().__init__("\n".join(map(str, self.faults)))
 
 
@@ -75,6 +83,7 @@ class Source:
         self._environ = os.environ if environ is None else environ
         self._sections: dict[str, dict[str, Entry]] = {}
         self._headers: dict[str, str] = {}  # section -> where it begins
+        self._unusable: set[str] = set()  # sections that are no names: a fault already
         if path is not None:
             self._read(path)
         for text in overrides:
@@ -83,11 +92,17 @@ class Source:
     @property
     def sections(self) -> tuple[str, ...]:
         """The sections that the file or the command line names, in that order."""
-        return tuple(self._sections)
+        return tuple(name for name in self._sections if name not in self._unusable)
+
+    def switched_on(self, name: str) -> bool:
+        """Whether the environment has a switch (`CSV_OUTPUT`) of the plugin `name`."""
+        switches = (_variable(name, "output"), _variable(name, "input"))
+        return any(self._environ.get(switch) for switch in switches)
 
     def where(self, section: str) -> str:
         """Where `section` was named."""
-        return self._headers.get(section, "command line")
+        given = "command line" if section in self._sections else "environment"
+        return self._headers.get(section, given)
 
     def fault(self, section: str, key: str, expected: str, found: str = "", hint: str = "") -> None:
         """Note a fault of an option that was given, or of its section."""
@@ -113,19 +128,33 @@ class Source:
                 self.fault(section, key, "a known option", short(key), closest(key, fields))
         for key, field in fields.items():
             entry = self._entry(section, key, secret=field.type is Secret)
-            if entry is None:
-                continue
-            try:
-                values[key] = structure(entry.text, field)
-            except ValueError as wrong:
-                shown = "***" if field.type is Secret else short(entry.text)
-                hint = "a comment needs a line of its own" if re.search(r"\s[;#]", shown) else ""
-                self.faults.append(Fault(entry.where, section, key, str(wrong), shown, hint))
-        return of(**values) if len(self.faults) == before else None
+            if entry is not None:
+                self._structure(section, key, entry, field, values)
+            elif field.default is attrs.NOTHING:
+                self.fault(section, key, expectation(field), "nothing", "it has no default")
+        try:
+            return of(**values) if len(self.faults) == before else None
+        except ValueError as wrong:  # options that are good alone and not together
+            self.fault(section, "", str(wrong))
+            return None
+
+    def _structure(
+        self, section: str, key: str, entry: Entry, field: Any, values: dict[str, Any]
+    ) -> None:
+        try:
+            values[key] = structure(entry.text, field)
+        except ValueError as wrong:
+            shown = "***" if field.type is Secret else short(entry.text)
+            hint = ""
+            if "\n" in entry.text:
+                hint = "a line that is indented deeper goes on with the option before it"
+            elif re.search(r"\s[;#]", shown):
+                hint = _COMMENT_HINT
+            self.faults.append(Fault(entry.where, section, key, str(wrong), shown, hint))
 
     def _entry(self, section: str, key: str, *, secret: bool) -> Entry | None:
         given = self._sections.get(section, {}).get(key)
-        variable = re.sub(r"[^A-Z0-9]", "_", f"{section}_{key}".upper())
+        variable = _variable(section, key)
         if given is not None and given.where == "command line":
             if not secret:
                 return given
@@ -168,61 +197,77 @@ class Source:
         return given
 
     def _override(self, text: str) -> None:
-        name, equals, value = text.partition("=")
-        section, dot, key = name.strip().rpartition(".")
-        if not (equals and dot and section and key):
-            expected = "-o SECTION.KEY=VALUE"
-            self.faults.append(Fault("command line", section or "?", key, expected, short(text)))
+        parts = override_parts(text)
+        if parts is None:  # what follows the = may be a secret
+            found = short(text.partition("=")[0])
+            self.faults.append(Fault("command line", "", "", "-o SECTION.KEY=VALUE", found))
             return
-        section, key = section.lower(), key.lower()
-        self._sections.setdefault(section, {})[key] = Entry(value.strip(), "command line")
+        section, key, value = parts
+        if not is_section(section):
+            self._refuse_section("command line", section)
+        self._sections.setdefault(section, {})[key] = Entry(value, "command line")
 
     def _read(self, path: Path) -> None:
         try:
             text = path.read_bytes().decode("utf-8-sig")
         except OSError as wrong:
-            raise SettingsError(
-                [Fault(str(path), "?", "", "a readable file", str(wrong.strerror))]
-            ) from wrong
+            fault = Fault(str(path), "", "", "a readable file", str(wrong.strerror))
+            raise SettingsError([fault]) from wrong
         except UnicodeDecodeError as wrong:
             found = f"byte 0x{wrong.object[wrong.start]:02x} at {wrong.start}"
-            raise SettingsError(
-                [Fault(str(path), "?", "", "UTF-8 text", found, "save the file as UTF-8")]
-            ) from wrong
-        section = key = ""
-        for number, line in enumerate(text.splitlines(), 1):
+            fault = Fault(str(path), "", "", "UTF-8 text", found, "save the file as UTF-8")
+            raise SettingsError([fault]) from wrong
+        self._read_lines(path, text)
+
+    def _read_lines(self, path: Path, text: str) -> None:
+        section: str | None = None
+        key, margin = "", 0
+        for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
             where = f"{path.name}:{number}"
             stripped = line.strip()
             if not stripped or stripped[0] in "#;":
                 continue
+            indent = len(line) - len(line.lstrip())
             if match := _HEADER.match(stripped):
                 section, key = match[1].strip().lower(), ""
-                self._begin(section, where)
-            elif line[0].isspace() and key:  # goes on where the option before it ended
+                self._begin(section, where, match)
+            elif section is not None and key and indent > margin:  # goes on where that ended
                 before = self._sections[section][key]
                 self._sections[section][key] = Entry(f"{before.text}\n{stripped}", before.where)
             else:
-                key = self._take(section, stripped, where)
+                key, margin = self._take(section, stripped, where), indent
 
-    def _begin(self, section: str, where: str) -> None:
-        if section in self._headers:
+    def _begin(self, section: str, where: str, header: re.Match[str]) -> None:
+        if not header[2]:
+            self.faults.append(Fault(where, section, "", "a ] after the section's name"))
+        elif header[3]:
+            found = short(header[3])
+            self.faults.append(Fault(where, section, "", "nothing after ]", found, _COMMENT_HINT))
+        elif section in self._headers:
             found = f"it again, first at {self._headers[section]}"
             self.faults.append(Fault(where, section, "", "each section once", found))
-        elif not _SECTION.fullmatch(section):
-            hint = "letters, digits and '_', a second instance as [plugin:name]"
-            self.faults.append(Fault(where, section, "", "a section name", short(section), hint))
+        if not is_section(section):
+            self._refuse_section(where, section)
         self._headers.setdefault(section, where)
         self._sections.setdefault(section, {})
 
-    def _take(self, section: str, line: str, where: str) -> str:
+    def _refuse_section(self, where: str, section: str) -> None:
+        if section not in self._unusable:
+            self._unusable.add(section)
+            hint = "letters, digits and '_', a second instance as [plugin:name]"
+            self.faults.append(Fault(where, "", "", "a section's name", short(section), hint))
+
+    def _take(self, section: str | None, line: str, where: str) -> str:
         match = re.match(r"([^=:]+?)\s*[=:]\s*(.*)", line)
         if match is None:
             expected = "'option = value', a [section] or a comment"
-            self.faults.append(Fault(where, section or "?", "", expected, short(line)))
+            word, *rest = line.split(maxsplit=1)
+            found = short(word + " ..." if rest else word)  # the rest may be a secret
+            self.faults.append(Fault(where, section or "", "", expected, found))
             return ""
         key = match[1].strip().lower()
-        if not section:
-            self.faults.append(Fault(where, "?", key, "a [section] before the first option"))
+        if section is None:
+            self.faults.append(Fault(where, "", key, "a [section] before the first option"))
             return ""
         entries = self._sections[section]
         if key in entries:
@@ -231,6 +276,23 @@ class Source:
             return key
         entries[key] = Entry(match[2].strip(), where)
         return key
+
+
+def override_parts(text: str) -> tuple[str, str, str] | None:
+    """Section, key and value of `section.key=value`; None where it is not of that form."""
+    name, equals, value = text.partition("=")
+    section, dot, key = name.strip().lower().rpartition(".")
+    return (section, key, value.strip()) if equals and dot and section and key else None
+
+
+def is_section(name: str) -> bool:
+    """Whether a section may be called so: a plugin, or `plugin:name` for a second one."""
+    return _SECTION.fullmatch(name) is not None
+
+
+def _variable(section: str, key: str) -> str:
+    """The environment variable of an option."""
+    return re.sub(r"[^A-Z0-9]", "_", f"{section}_{key}".upper())
 
 
 def closest(name: str, known: Collection[str]) -> str:
