@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 import attrs
 
@@ -29,6 +29,7 @@ class ReplaySettings(InputSettings):
     files: tuple[Path, ...] = ()
     speed: float | None = None
     now: bool = False
+    count: int | None = None
 
 
 class Replay(Subscriber[ReplaySettings]):
@@ -36,16 +37,23 @@ class Replay(Subscriber[ReplaySettings]):
 
     `speed` is how many times faster than it was measured; None is as fast as possible. With
     `now` all times are shifted so that the last telegram is now; how far is kept as the position,
-    so that a replay that is resumed makes the same telegrams again.
+    so that a replay that is resumed makes the same telegrams again. `count` ends it early. Lines
+    that are no telegrams are copied to `refused`.
     """
 
     Settings = ReplaySettings
 
-    def __init__(self, settings: ReplaySettings, section: str = "replay") -> None:
+    def __init__(
+        self,
+        settings: ReplaySettings,
+        section: str = "replay",
+        *,
+        refused: BinaryIO | None = None,
+    ) -> None:
         super().__init__(settings, section)
-        self.bad: list[BadLine] = []
-        self.notes: list[str] = []
-        self.count = 0
+        self.count = self.bad = 0
+        """Telegrams and lines that are none, read so far."""
+        self._refused = refused
         self._items: Iterator[Telegram] | None = None
         self._shift = 0
         self._stop = threading.Event()
@@ -60,7 +68,7 @@ class Replay(Subscriber[ReplaySettings]):
         """The next telegrams whose turn has come; empty at the end of the last file."""
         if self._items is None:
             self._shift = self._find_shift(position)
-            self._items = self._read()
+            self._items = islice(self._read(), self.settings.count)
         if self.settings.speed is None:
             batch = list(islice(self._items, _CHUNK))
         else:
@@ -73,7 +81,8 @@ class Replay(Subscriber[ReplaySettings]):
             return 0
         if position is not None:
             return int(position["shift"])
-        last = max((telegram.time for telegram in self._files(tell=False)), default=None)
+        telegrams = islice(self._files(tell=False), self.settings.count)
+        last = max((telegram.time for telegram in telegrams), default=None)
         return 0 if last is None else int(time.time()) - last
 
     def _read(self) -> Iterator[Telegram]:
@@ -92,7 +101,8 @@ class Replay(Subscriber[ReplaySettings]):
             except OSError as wrong:
                 raise Misconfigured(f"{path}: {wrong.strerror}") from wrong
             with stream:
-                reader = Reader(stream, str(path), latest=latest)
+                refused = self._refused if tell else None
+                reader = Reader(stream, str(path), latest=latest, refused=refused)
                 for item in reader:
                     if isinstance(item, Telegram):
                         yield item
@@ -102,7 +112,7 @@ class Replay(Subscriber[ReplaySettings]):
                     self._note(reader)
 
     def _refuse(self, line: BadLine) -> None:
-        self.bad.append(line)
+        self.bad += 1
         self.log.error("refused %s", line)
 
     def _note(self, reader: Reader) -> None:
@@ -135,7 +145,7 @@ class Replay(Subscriber[ReplaySettings]):
 def journal_path(settings: ReplaySettings, publishers: Iterable[Publisher[Any]]) -> Path:
     """The journal of this very replay: the same files to the same places find it again."""
     parts: list[object] = [path.resolve() for path in settings.files]
-    parts.append(settings.now)
+    parts += [settings.now, settings.count]
     for publisher in publishers:
         values = attrs.asdict(publisher.settings, recurse=False)
         shown = {name: str(v) for name, v in values.items() if not isinstance(v, Secret)}

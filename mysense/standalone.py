@@ -15,10 +15,9 @@ from typing import Any
 
 from mysense import jsonlines
 from mysense.backoff import Backoff
-from mysense.cli import CONFIGURATION, FAILED
-from mysense.cli.common import Parser, configuration, say, set_up_logging
+from mysense.cli import guarded
+from mysense.cli.common import Parser, configuration, count, say, set_up_logging
 from mysense.cli.replay import arguments, replay
-from mysense.errors import MySenseError
 from mysense.loader import home
 from mysense.plugin import (
     Gone,
@@ -31,22 +30,14 @@ from mysense.plugin import (
     Subscriber,
     Transient,
 )
-from mysense.settings import SettingsError, Source
+from mysense.settings import Source
 
 
 def main(plugin: type[Plugin[Any]]) -> int:
     """Run the plugin whose file was started; returns the exit code."""
     started = getattr(sys.modules["__main__"], "__file__", None) or plugin.__name__
-    try:
-        return run(plugin, Path(started).stem.removeprefix("My").lower(), sys.argv[1:])
-    except SettingsError as wrong:
-        say(str(wrong))
-        return CONFIGURATION
-    except MySenseError as wrong:
-        say(str(wrong))
-        return FAILED
-    except (KeyboardInterrupt, BrokenPipeError):
-        return FAILED
+    name = Path(started).stem.removeprefix("My").lower()
+    return guarded(name, lambda: run(plugin, name, sys.argv[1:]))
 
 
 def run(plugin: type[Plugin[Any]], name: str, words: list[str]) -> int:
@@ -62,7 +53,7 @@ def run(plugin: type[Plugin[Any]], name: str, words: list[str]) -> int:
         parser = arguments(verb, home() / "testdata" / "example.jsonl")
     else:
         parser = Parser(verb, _about(plugin))
-    parser.add_argument("-n", dest="count", metavar="COUNT", type=int, help="stop after so many")
+    parser.add_argument("-n", dest="count", metavar="COUNT", type=count, help="stop after so many")
     args = parser.parse_args(words)
     set_up_logging("info")
     source = Source(configuration(args), args.overrides)
@@ -70,7 +61,7 @@ def run(plugin: type[Plugin[Any]], name: str, words: list[str]) -> int:
     source.finish()
     made = plugin(settings, name)
     if isinstance(made, Publisher):
-        return replay(args, [made])
+        return replay(args, [made], args.count)
     with made:
         return _print(made, args.count)
 
@@ -90,19 +81,22 @@ def _print(plugin: Plugin[Any], count: int | None) -> int:
 
 
 def _readings(sensor: Sensor[Any]) -> Any:
-    backoff = Backoff(sensor.log, 60.0)
-    sensor.open()
+    backoff, opened = Backoff(sensor.log, 60.0), False
     while True:
         try:
+            if not opened:
+                sensor.open()
+                opened = True
             values = sensor.read()
         except Transient as wrong:
             say(str(wrong))
         except Gone as wrong:
             sensor.close()
+            opened = False
             time.sleep(backoff.failed(str(wrong)))
-            sensor.open()
             continue
         else:
+            backoff.recovered()
             yield json.dumps({"time": int(time.time()), **values})
         time.sleep(1)
 

@@ -6,9 +6,10 @@ Exit codes: 0 good, 1 failed, 64 usage, 78 configuration. stdout is data, stderr
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mysense import __version__
 from mysense.errors import MySenseError, PluginError
@@ -56,19 +57,39 @@ def overview() -> str:
 
 def _carry_out(verb: str, words: list[str]) -> int:
     module = importlib.import_module(f"mysense.cli.{verb}")
+    return guarded(f"mysense {verb}", lambda: int(module.main(words)))
+
+
+def guarded(name: str, work: Callable[[], int]) -> int:
+    """Do the work of a command; what goes wrong becomes a message and an exit code."""
     try:
-        code: int = module.main(words)
-        sys.stdout.flush()
-    except (SettingsError, PluginError) as wrong:
+        _data_as_utf8()
+        code = work()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except SettingsError as wrong:
         print(wrong, file=sys.stderr)
         return CONFIGURATION
+    except PluginError as wrong:
+        print(f"{name}: {wrong}", file=sys.stderr)
+        return CONFIGURATION
     except MySenseError as wrong:
-        print(f"mysense {verb}: {wrong}", file=sys.stderr)
-        return FAILED
+        print(f"{name}: {wrong}", file=sys.stderr)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+    except OSError as wrong:  # a full disk, no rights: for a person to mend
+        where = f"{wrong.filename}: " if wrong.filename else ""
+        print(f"{name}: {where}{wrong.strerror or wrong}", file=sys.stderr)
     except KeyboardInterrupt:
-        print(f"mysense {verb}: interrupted", file=sys.stderr)
-        return FAILED
-    return code
+        print(f"{name}: interrupted", file=sys.stderr)
+    return FAILED
+
+
+def _data_as_utf8() -> None:
+    """JSON Lines are UTF-8, whatever the locale says; a terminal gets what it can show."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="backslashreplace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8")

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from mysense.application import Application, default_path
+from mysense.application import Application, core_settings, default_path
 from mysense.cli import USAGE
 from mysense.errors import MySenseError
+from mysense.settings import Source, override_parts
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,6 +26,7 @@ class Parser(argparse.ArgumentParser):
             dest="overrides",
             metavar="SECTION.KEY=VALUE",
             action="append",
+            type=_override,
             default=[],
             help="override one option; may be repeated",
         )
@@ -33,6 +35,40 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong with the command line and exit."""
         self.print_usage(sys.stderr)
         self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def _override(text: str) -> str:
+    if override_parts(text) is None:
+        found = text.partition("=")[0]  # what follows the = may be a secret
+        raise argparse.ArgumentTypeError(f"expected SECTION.KEY=VALUE, found {found!r}")
+    return text
+
+
+def seconds(text: str) -> float:
+    """A time span above zero, as a type for arguments."""
+    return _above_zero(text, "seconds above 0")
+
+
+def speed(text: str) -> float | None:
+    """A factor above zero, or None for "max", as a type for arguments."""
+    return None if text == "max" else _above_zero(text, "a number above 0 or max")
+
+
+def count(text: str) -> int:
+    """A whole number above zero, as a type for arguments."""
+    if not (text.isascii() and text.isdecimal()) or not 0 < len(text.lstrip("0")) < 10:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def _above_zero(text: str, expected: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}")
+    return number
 
 
 class _OneLine(logging.Formatter):
@@ -56,6 +92,14 @@ def load(args: argparse.Namespace) -> Application:
     application = Application.load(configuration(args), args.overrides)
     set_up_logging(application.process.log)
     return application
+
+
+def journal_path(args: argparse.Namespace) -> Path:
+    """The journal that `--journal`, else [journal] file names; no other section needs be right."""
+    set_up_logging("info")
+    if args.journal is not None:
+        return Path(args.journal)
+    return core_settings(Source(configuration(args), args.overrides))[1].path
 
 
 def set_up_logging(level: str) -> None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from mysense import jsonlines
-from mysense.cli.common import Parser, load, say
+from mysense.cli import FAILED
+from mysense.cli.common import Parser, VerbError, count, journal_path, say
 from mysense.cli.status import arguments
 from mysense.journalview import View, request
+from mysense.settings import closest
 from mysense.telegram import Telegram
 
 
 def main(words: list[str]) -> int:
     """List, retry or export dead letters; returns the exit code."""
     args = _arguments(words)
-    path = args.journal or load(args).journal.path
+    path = journal_path(args)
+    with View(path) as view:
+        _check_output(view, args.output)
     if args.action == "retry":
         return _retry(path, args)
     with View(path) as view:
@@ -38,9 +41,15 @@ def _arguments(words: list[str]) -> argparse.Namespace:
         help="list them; let the running engine try them again; print them as JSON Lines",
     )
     parser.add_argument("output", nargs="?", help="only those of this output (a section)")
-    parser.add_argument("--id", default="", metavar="N", help="retry only number N of the list")
+    parser.add_argument("--id", type=count, metavar="N", help="retry only number N of the list")
     parser.add_argument("--json", action="store_true", help="list as JSON Lines")
     return parser.parse_args(words)
+
+
+def _check_output(view: View, name: str | None) -> None:
+    known = [row["name"] for row in view.all("SELECT name FROM outputs")]
+    if name is not None and name not in known:
+        raise VerbError(f"no output is called {name!r} in this journal ({closest(name, known)})")
 
 
 def _letters(view: View, output: str | None) -> Iterator[dict[str, Any]]:
@@ -66,15 +75,14 @@ def _line(letter: dict[str, Any], args: argparse.Namespace) -> str:
 def _retry(path: Any, args: argparse.Namespace) -> int:
     with View(path) as view:
         waiting = [letter for letter in _letters(view, args.output) if letter["telegram"]]
-    if args.id:
-        waiting = [letter for letter in waiting if str(letter["id"]) == args.id]
+    if args.id is not None:
+        waiting = [letter for letter in waiting if letter["id"] == args.id]
     names = sorted({letter["output"] for letter in waiting} - {""})
     if taken := sum(letter["output"] == "" for letter in waiting):
         say(f"{taken} were refused by the journal itself: no output can take them, see `dead list`")
-    request(path, "retry", names, args.id)
-    count = len(waiting) - taken
-    say(f"{count} dead letters of {', '.join(names) or 'no output'} are to be tried again")
-    if count:
+    request(path, "retry", names, "" if args.id is None else str(args.id))
+    tried = len(waiting) - taken
+    say(f"{tried} dead letters of {', '.join(names) or 'no output'} are to be tried again")
+    if tried:
         say("the running engine obeys within a second; without one, the next that starts")
-    sys.stdout.flush()
-    return 0
+    return 0 if tried or args.id is None else FAILED

@@ -11,7 +11,7 @@ import attrs
 
 from mysense.application import Application
 from mysense.cli import FAILED
-from mysense.cli.common import Parser, VerbError, say, set_up_logging
+from mysense.cli.common import Parser, VerbError, say, seconds, set_up_logging
 from mysense.engine import Engine
 from mysense.journal import Journal
 from mysense.journalview import View
@@ -52,7 +52,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--folder", type=Path, help="keep all files of the demo there")
     parser.add_argument("--file", type=Path, help="send this telegram file instead")
-    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS")
+    parser.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS")
     return parser.parse_args(words)
 
 
@@ -107,13 +107,15 @@ def _run(kit: Engine, server: Engine, timeout: float) -> None:
     """Both at the same time, until the server has settled what the kit has delivered."""
     kit.stop_on_signals()
     server.start()
-    kit.run(timeout)
+    finished = kit.run(timeout)
+    server.stop_on_signals()
     delivered = sum(account.acknowledged for account in _accounts(kit))
     until = time.monotonic() + timeout
-    while time.monotonic() < until:
+    while finished and time.monotonic() < until:
         if server.journal.head >= delivered and server.drained:
             break
-        time.sleep(0.05)
+        if server.stopping.wait(0.05):
+            break
     server.stop()
 
 

@@ -6,14 +6,16 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mysense.application import Application
 from mysense.cli import CONFIGURATION, FAILED
-from mysense.cli.common import Parser, VerbError, load, say
+from mysense.cli.common import Parser, VerbError, load, say, seconds, speed
 from mysense.engine import Engine
+from mysense.files import try_lock
 from mysense.journal import Journal
 from mysense.journalview import View, request
 from mysense.plugin import Publisher, Refused
@@ -51,7 +53,7 @@ def arguments(verb: str, default: Path | None = None) -> Parser:
     )
     parser.add_argument(
         "--speed",
-        type=_speed,
+        type=speed,
         default=None,
         metavar="N",
         help="N times as fast as it was measured, or max (default)",
@@ -62,7 +64,7 @@ def arguments(verb: str, default: Path | None = None) -> Parser:
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=seconds,
         default=60.0,
         metavar="SECONDS",
         help="give up when nothing could be delivered for so long (60)",
@@ -76,34 +78,51 @@ def arguments(verb: str, default: Path | None = None) -> Parser:
     return parser
 
 
-def _speed(text: str) -> float | None:
-    if text == "max":
-        return None
-    speed = float(text)
-    if not 0 < speed < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0 or max, found {text!r}")
-    return speed
-
-
 def _publishers(application: Application, to: str) -> list[Publisher[Any]]:
     if not to:
         return application.outputs()
-    return [application.output(name.strip()) for name in to.split(",") if name.strip()]
+    names = dict.fromkeys(name.strip().lower() for name in to.split(",") if name.strip())
+    return [application.output(name) for name in names]
 
 
-def replay(args: argparse.Namespace, publishers: Sequence[Publisher[Any]]) -> int:
-    """Send the files in `args` through `publishers`; returns the exit code."""
-    for path in args.files:
-        if not path.is_file():
-            raise VerbError(f"{path}: there is no such file")
-    settings = ReplaySettings(files=tuple(args.files), speed=args.speed, now=args.now)
-    source = Replay(settings)
-    failed = _dry_run(source, publishers) if args.dry_run else _send(args, source, publishers)
-    if args.errors is not None:
-        args.errors.write_bytes(b"".join(line.raw.rstrip(b"\r\n") + b"\n" for line in source.bad))
+def replay(
+    args: argparse.Namespace, publishers: Sequence[Publisher[Any]], count: int | None = None
+) -> int:
+    """Send the files in `args` through `publishers`; returns the exit code.
+
+    Args:
+        args: as `arguments` parses them.
+        publishers: the outputs.
+        count: how many telegrams at most; None sends all.
+    """
+    _look_at(args.files)
+    settings = ReplaySettings(files=tuple(args.files), speed=args.speed, now=args.now, count=count)
+    with _errors_file(args) as refused:
+        source = Replay(settings, refused=refused)
+        failed = _dry_run(source, publishers) if args.dry_run else _send(args, source, publishers)
     if source.bad:
-        say(f"{len(source.bad)} lines were refused" + _where_bad(args))
+        say(f"{source.bad} line{'s' * (source.bad > 1)} refused" + _where_bad(args))
     return FAILED if failed or source.bad else 0
+
+
+def _look_at(files: Sequence[Path]) -> None:
+    for path in files:
+        if not path.exists():
+            raise VerbError(f"{path}: there is no such file")
+        if not path.is_file():
+            raise VerbError(f"{path}: not a file that can be read again to resume; name a file")
+
+
+@contextmanager
+def _errors_file(args: argparse.Namespace) -> Iterator[BinaryIO | None]:
+    """The file for refused lines, open before anything is sent; None without one."""
+    if args.errors is None:
+        yield None
+        return
+    if args.errors.exists() and any(args.errors.samefile(path) for path in args.files):
+        raise VerbError(f"--errors {args.errors}: this is a file to be replayed; name another")
+    with args.errors.open("wb") as stream:
+        yield stream
 
 
 def _where_bad(args: argparse.Namespace) -> str:
@@ -112,7 +131,7 @@ def _where_bad(args: argparse.Namespace) -> str:
 
 def _send(args: argparse.Namespace, source: Replay, publishers: Sequence[Publisher[Any]]) -> bool:
     path = journal_path(source.settings, publishers)
-    if args.fresh:
+    if args.fresh and path.exists():
         remove_journal(path)
     resumed = path.exists()
     journal = Journal(path)
@@ -148,7 +167,8 @@ def _tell(source: Replay, summaries: list[OutputSummary], engine: Engine, second
     say(f"{source.count} telegrams read{repeats}, {seconds:.1f} s")
     complete = intake.finished and intake.error is None and not intake.refused
     if intake.refused:
-        say(f"{intake.refused} telegrams refused by the journal, see `mysense dead list`")
+        journal = engine.journal.path
+        say(f"{intake.refused} telegrams refused, see `mysense dead list --journal {journal}`")
     for summary in summaries:
         say(f"{summary.name}: {summary.line()}")
         complete = complete and summary.all_acknowledged
@@ -156,7 +176,18 @@ def _tell(source: Replay, summaries: list[OutputSummary], engine: Engine, second
 
 
 def remove_journal(path: Path) -> None:
-    """Remove a journal that is no longer needed."""
+    """Remove a journal that is no longer needed.
+
+    Raises:
+        VerbError: another process has it.
+    """
+    with path.with_name(path.name + ".lock").open("a") as lock:
+        if not try_lock(lock.fileno()):
+            raise VerbError(f"journal {path}: another replay of these files is under way")
+        _unlink(path)
+
+
+def _unlink(path: Path) -> None:
     for suffix in ("", "-wal", "-shm", ".lock"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 

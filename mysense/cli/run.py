@@ -21,7 +21,7 @@ def main(words: list[str]) -> int:
     subscribers, sampling = application.subscribers(), Sampling.of(application)
     if not subscribers and sampling is None:
         say(
-            f"{application.path}: no input is switched on; set `input = true` in one of its section"
+            f"{application.path}: no input is switched on; set `input = true` in the section of one"
         )
         return CONFIGURATION
     if args.test:

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from mysense.cli.common import Parser, load
+from mysense.cli.common import Parser, journal_path
 from mysense.journalview import View
 from mysense.replaying import replay_folder
 from mysense.summary import OutputSummary, outputs
@@ -38,7 +38,7 @@ def arguments(parser: Parser) -> Parser:
 
 def open_view(args: argparse.Namespace) -> View:
     """The journal that these arguments mean, read-only."""
-    return View(args.journal or load(args).journal.path)
+    return View(journal_path(args))
 
 
 def collect(view: View) -> dict[str, Any]:
