@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import attrs
 import pytest
 
 from mysense.lines import Lines
@@ -20,7 +21,7 @@ def _publishers():
     return {
         name: plugin
         for name, plugin in every.items()
-        if issubclass(plugin, Publisher) and not hasattr(plugin.Settings, "hostname")
+        if issubclass(plugin, Publisher) and "hostname" not in attrs.fields_dict(plugin.Settings)
     }
 
 
