@@ -92,7 +92,7 @@ def expectation(field: attrs.Attribute[Any]) -> str:
         return "one of " + ", ".join(map(str, get_args(of)))
     if get_origin(of) is tuple:
         return "a list, separated by commas"
-    base = next((arg for arg in get_args(of) if arg is not type(None)), of)
+    base = _without_none(of) if _is_optional(of) else of
     base = get_origin(base) or base
     text = words.get(base, str(getattr(base, "__name__", base)))
     if base in (int, float) and field.metadata.get("low") is not None:
@@ -164,6 +164,10 @@ def _is_optional(of: Any) -> bool:
     return get_origin(of) in (Union, types.UnionType) and type(None) in get_args(of)
 
 
+def _without_none(of: Any) -> Any:
+    return next(arg for arg in get_args(of) if arg is not type(None))
+
+
 @lru_cache(maxsize=1)
 def _converter() -> Any:
     import cattrs  # only those who read settings pay for it
@@ -179,8 +183,7 @@ def _converter() -> Any:
     converter.register_structure_hook_func(_is(tuple), _list)
 
     def optional(text: str, of: Any) -> Any:
-        inner = next(arg for arg in get_args(of) if arg is not type(None))
-        return None if text.strip() == "" else converter.structure(text, inner)
+        return None if text.strip() == "" else converter.structure(text, _without_none(of))
 
     converter.register_structure_hook_func(_is_optional, optional)
     return converter
