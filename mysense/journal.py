@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,9 @@ from mysense.plugin import Position, Refusal
 from mysense.telegram import Ident, Telegram, normal_data
 
 FORMAT = 1
+APPLICATION = 0x4D79534A  # "MySJ", so that no other database is taken for a journal
+_BUSY = 0.5  # seconds to wait for a foreign writer; all who write here try again later
+_IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every telegram
 State = Literal["held", "retry", "dead"]
 
 _INSERT = (
@@ -87,20 +90,35 @@ class Journal:
         self._grown = threading.Condition(self._lock)
         self._sources: dict[Ident, tuple[int, int]] = {}  # ident -> its id, its source's id
         self._last: dict[str, int] = {}  # kit -> id of its last ident
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._guard = _lock_file(path)
-            self._db = self._open()
-        except JournalError:
-            raise
-        except (OSError, sqlite3.Error) as wrong:
-            raise JournalError(f"journal {path}: {wrong}") from wrong
         self._head: int = 0
-        self._remember()
+        self._stale = False  # whether the three above may say what was rolled back
+        self._outputs: set[str] = set()
+        with ExitStack() as undo:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._guard = undo.enter_context(_lock_file(path))
+                self._db = sqlite3.connect(
+                    path, isolation_level=None, check_same_thread=False, timeout=_BUSY
+                )
+                undo.callback(self._db.close)
+                self._prepare(self._db)
+                self._remember()
+            except JournalError:
+                raise
+            except (OSError, sqlite3.Error) as wrong:
+                raise JournalError(f"journal {path}: {wrong}") from wrong
+            undo.pop_all()
 
-    def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
+    def _prepare(self, db: sqlite3.Connection) -> None:
         (version,) = db.execute("PRAGMA user_version").fetchone()
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and application != APPLICATION:
+            raise JournalError(
+                f"journal {self.path}: this is the database of something else; "
+                "name another [journal] file"
+            )
+        check_format(version, self.path)
         if version == 0:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
@@ -113,11 +131,10 @@ class Journal:
                 f"journal {self.path}: its file system does not do what a journal needs "
                 f"(journal_mode {mode}, synchronous {level}); put [journal] file on a local disk"
             )
-        check_format(version, self.path)
         if version == 0:
             schema = files("mysense").joinpath("schema.sql").read_text(encoding="utf-8")
-            db.executescript(f"BEGIN;{schema}PRAGMA user_version = {FORMAT};COMMIT;")
-        return db
+            marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
+            db.executescript(f"BEGIN;{schema}{marks}COMMIT;")
 
     def close(self) -> None:
         """Release the file; what was appended is safe already."""
@@ -138,18 +155,23 @@ class Journal:
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                if self._stale:
+                    self._remember()
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
+                self._stale = True
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
-                self._sources.clear()
-                self._remember()
+                with suppress(sqlite3.Error):
+                    self._remember()
                 raise
 
     def _remember(self) -> None:
+        self._sources.clear()
         self._last = dict(self._db.execute("SELECT kit, ident FROM kits"))
         (self._head,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM telegrams").fetchone()
+        self._stale = False
 
     # -- inputs ---------------------------------------------------------------------------------
 
@@ -229,8 +251,14 @@ class Journal:
         if normal_data(json.loads(kept)) == normal_data(telegram.data):
             return "repeat"
         reason = "second taken: this kit and label have other data at this second already"
-        entry = ("", "dead", kit, row[2], row[3], row[4], row[5], reason, row[6])
-        db.execute(_ASIDE, entry)
+        known = db.execute(
+            "SELECT 1 FROM aside WHERE output = '' AND state = 'dead' AND kit = ?"
+            " AND time = ? AND data = ?",
+            (kit, row[2], row[6]),
+        )
+        if not known.fetchone():  # who sends it again and again gets one dead letter
+            entry = ("", "dead", kit, row[2], row[3], row[4], row[5], reason, row[6])
+            db.execute(_ASIDE, entry)
         return "taken"
 
     def _ids(self, ident: Ident) -> tuple[int, int]:
@@ -244,12 +272,14 @@ class Journal:
             body = _encode(ident.to_json())
             db.execute("INSERT OR IGNORE INTO idents (source, body) VALUES (?, ?)", (source, body))
             (number,) = db.execute("SELECT id FROM idents WHERE body = ?", (body,)).fetchone()
+            if len(self._sources) >= _IDENTS_KNOWN:
+                self._sources.clear()
             known = self._sources[ident] = (number, source)
         return known
 
     def _refuse_text(self, source: str, refusal: Refusal) -> None:
-        reason = f"{refusal.where}: {refusal.reason}"
-        entry = ("", "dead", source, None, None, None, self._now(), reason, refusal.text)
+        reason, text = _storable(f"{refusal.where}: {refusal.reason}"), _storable(refusal.text)
+        entry = ("", "dead", source, None, None, None, self._now(), reason, text)
         self._db.execute(_ASIDE, entry)
 
     def _keep_position(self, db: sqlite3.Connection, source: str, position: Position) -> None:
@@ -280,15 +310,31 @@ class Journal:
                 " VALUES (?, (SELECT coalesce(min(seq) - 1, ?) FROM telegrams))",
                 (output, self._head),
             )
+            db.execute("UPDATE outputs SET error = NULL WHERE name = ?", (output,))
             cursor, receipt = db.execute(
                 "SELECT cursor, receipt FROM outputs WHERE name = ?", (output,)
             ).fetchone()
+            self._outputs.add(output)
             return int(cursor), receipt
 
+    def delivered(self, db: sqlite3.Connection) -> int:
+        """The number up to which every output that runs has settled; 0 where there is none.
+
+        An output that is no longer configured keeps its cursor, but holds up nobody.
+        """
+        cursors = dict(db.execute("SELECT name, cursor FROM outputs").fetchall())
+        running = [cursors[name] for name in self._outputs] or list(cursors.values())
+        return min(running, default=0)
+
     def settle(self, output: str, outcome: Outcome) -> None:
-        """Move an output's cursor, together with all that was set aside on the way."""
+        """Move an output's cursor, together with all that was set aside on the way.
+
+        Telegrams that were given up while they were under way stay in the gap recorded for them.
+        """
         with self.transaction() as db:
-            self._acknowledge(db, output, outcome)
+            query = "SELECT cursor FROM outputs WHERE name = ?"
+            outcome = _beyond(db.execute(query, (output,)).fetchone()[0], outcome)
+            self._acknowledge(db, output, outcome, len(outcome.acknowledged))
             for state, rows in (("held", outcome.held), ("dead", outcome.dead)):
                 entries = (self._aside_entry(output, state, row, reason) for row, reason in rows)
                 db.executemany(_ASIDE, entries)
@@ -296,19 +342,22 @@ class Journal:
     def settle_aside(self, output: str, outcome: Outcome) -> None:
         """The same for telegrams that were set aside before; what is held stays there."""
         with self.transaction() as db:
-            self._acknowledge(db, output, outcome)
             done = [(row.seq,) for row in outcome.acknowledged]
-            db.executemany("DELETE FROM aside WHERE id = ?", done)
-            dead = [(reason, row.seq) for row, reason in outcome.dead]
-            db.executemany("UPDATE aside SET state = 'dead', reason = ? WHERE id = ?", dead)
+            gone = db.executemany("DELETE FROM aside WHERE id = ?", done).rowcount if done else 0
+            self._acknowledge(db, output, outcome, gone)
+            for state, rows in (("held", outcome.held), ("dead", outcome.dead)):
+                entries = [(state, _storable(reason), row.seq) for row, reason in rows]
+                db.executemany("UPDATE aside SET state = ?, reason = ? WHERE id = ?", entries)
 
-    def _acknowledge(self, db: sqlite3.Connection, output: str, outcome: Outcome) -> None:
+    def _acknowledge(
+        self, db: sqlite3.Connection, output: str, outcome: Outcome, count: int
+    ) -> None:
         db.execute(
             "UPDATE outputs SET cursor = max(cursor, ?), receipt = coalesce(?, receipt)"
             " WHERE name = ?",
             (outcome.cursor, outcome.receipt, output),
         )
-        if count := len(outcome.acknowledged):
+        if count:
             db.execute(
                 "UPDATE outputs SET acknowledged = acknowledged + ?, last_ok = ?, error = NULL"
                 " WHERE name = ?",
@@ -320,7 +369,7 @@ class Journal:
         ident, _ = self._ids(telegram.ident)
         data = _encode(dict(telegram.data))
         kit, new = telegram.kit, telegram.new
-        return (output, state, kit, telegram.time, ident, new, row.at, reason, data)
+        return (output, state, kit, telegram.time, ident, new, row.at, _storable(reason), data)
 
     def held_kits(self, output: str) -> dict[str, str]:
         """The kits that are held or to be retried at `output`, and why."""
@@ -338,8 +387,14 @@ class Journal:
         with self.transaction() as db:
             db.execute(
                 "UPDATE outputs SET error = ?, error_at = ?, retries = retries + ? WHERE name = ?",
-                (reason, self._now(), retries, output),
+                (_storable(reason), self._now(), retries, output),
             )
+
+    def recovered(self, output: str, retries: int) -> None:
+        """Note that an output works again, and how often it tried since last noted."""
+        with self.transaction() as db:
+            query = "UPDATE outputs SET error = NULL, retries = retries + ? WHERE name = ?"
+            db.execute(query, (retries, output))
 
     def wait(self, seen: int, timeout: float) -> None:
         """Return when there is a telegram beyond number `seen`, or after `timeout` seconds."""
@@ -348,9 +403,12 @@ class Journal:
                 self._grown.wait(timeout)
 
     def wake(self) -> None:
-        """Make every `wait` return."""
-        with self._grown:
-            self._grown.notify_all()
+        """Make every `wait` return, unless the journal is busy: then each looks up soon."""
+        if self._lock.acquire(timeout=0.2):
+            try:
+                self._grown.notify_all()
+            finally:
+                self._lock.release()
 
     # -- requests of other processes ------------------------------------------------------------
 
@@ -381,11 +439,25 @@ def _obey(db: sqlite3.Connection, verb: str, output: str, argument: str) -> None
     if verb == "retry":
         db.execute(
             "UPDATE aside SET state = 'retry' WHERE state = 'dead' AND ident IS NOT NULL"
-            " AND output = ? AND ? IN ('', id)",
-            (output, argument),
+            " AND output = ? AND (? = '' OR id = ?)",
+            (output, argument, argument),
         )
     elif verb in ("pause", "resume"):
         db.execute("UPDATE outputs SET paused = ? WHERE name = ?", (verb == "pause", output))
+
+
+def _beyond(cursor: int, outcome: Outcome) -> Outcome:
+    return attrs.evolve(
+        outcome,
+        acknowledged=[row for row in outcome.acknowledged if row.seq > cursor],
+        held=[entry for entry in outcome.held if entry[0].seq > cursor],
+        dead=[entry for entry in outcome.dead if entry[0].seq > cursor],
+    )
+
+
+def _storable(text: str) -> str:
+    """`text` with halves of surrogate pairs escaped: names of files have some, UTF-8 has none."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _lock_file(path: Path) -> Any:

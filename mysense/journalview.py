@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
 from mysense.errors import JournalError
-from mysense.journal import Row, check_format
+from mysense.journal import APPLICATION, Row, check_format
 from mysense.telegram import Ident, Telegram
 
 _decode: Callable[[str], Any]
@@ -18,6 +20,9 @@ try:  # the optional extra `fast`; only for JSON that MySense itself has written
     from orjson import loads as _decode
 except ImportError:
     from json import loads as _decode
+
+
+_IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every telegram
 
 
 class View:
@@ -34,9 +39,25 @@ class View:
             raise JournalError(f"journal {path}: there is none yet; nothing has run with it")
         try:
             self._db = _connect(path)
-            check_format(self._db.execute("PRAGMA user_version").fetchone()[0], path)
         except sqlite3.Error as wrong:
             raise JournalError(f"journal {path}: {wrong}") from wrong
+        try:
+            self._check()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _check(self) -> None:
+        try:
+            version, application = (
+                self._db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("user_version", "application_id")
+            )
+        except sqlite3.Error as wrong:
+            raise JournalError(f"journal {self.path}: {wrong}") from wrong
+        if application != APPLICATION:
+            raise JournalError(f"journal {self.path}: this is no journal of MySense")
+        check_format(version, self.path)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -47,6 +68,15 @@ class View:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """All that is read in it is as it was at one moment, also beside a running engine."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
 
     def all(self, query: str, *values: object) -> list[sqlite3.Row]:
         """All rows of a query of one's own, by column name."""
@@ -77,6 +107,8 @@ class View:
         if known is None:
             query = "SELECT body FROM idents WHERE id = ?"
             (body,) = self._db.execute(query, (number,)).fetchone()
+            if len(self._idents) >= _IDENTS_KNOWN:
+                self._idents.clear()
             known = self._idents[number] = Ident.from_json(json.loads(body))
         return known
 
@@ -113,7 +145,11 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("SELECT 1 FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError:  # WAL needs a folder to write in, unless nobody else writes
         db.close()
-        db = sqlite3.connect(f"{uri}&immutable=1", uri=True, check_same_thread=False)
+        uri += "&immutable=1"
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 
@@ -121,11 +157,10 @@ def request(path: Path, verb: str, outputs: Iterable[str], argument: str = "") -
     """Leave requests in a journal; the engine that runs on it obeys within a second."""
     with View(path):
         pass  # says clearly when there is no journal, or none that can be read
-    db = sqlite3.connect(path, timeout=10)
-    with db:
-        db.executemany(
-            "INSERT INTO requests (verb, output, argument, at)"
-            " VALUES (?, ?, ?, unixepoch('subsec'))",
-            [(verb, output, argument) for output in outputs],
-        )
-    db.close()
+    entries = [(verb, output, argument, time.time()) for output in outputs]
+    try:
+        with closing(sqlite3.connect(path, timeout=10)) as db, db:
+            query = "INSERT INTO requests (verb, output, argument, at) VALUES (?, ?, ?, ?)"
+            db.executemany(query, entries)
+    except sqlite3.Error as wrong:
+        raise JournalError(f"journal {path}: cannot leave a request in it: {wrong}") from wrong

@@ -7,11 +7,19 @@ import sqlite3
 import time
 from collections.abc import Callable
 
+import attrs
+
 from mysense.journal import Journal
 
 _DAY = 86_400
-_CHUNK = 1000
+_CHUNK = 1000  # telegrams a transaction: others get their turn in between
 _FULL = 0.8  # of max_mb, unsent: from there on inputs that can wait do
+_EVERYTHING = 2**63 - 1
+_GAPS = (
+    "INSERT INTO gaps (output, kit, since, first, last, count, at, reason) {}"
+    " ON CONFLICT (output, kit, since) DO UPDATE SET first = min(first, excluded.first),"
+    " last = max(last, excluded.last), count = count + excluded.count, at = excluded.at"
+)
 _log = logging.getLogger("mysense.journal")
 
 
@@ -25,67 +33,131 @@ def size_mb(db: sqlite3.Connection) -> float:
 
 
 def trim(
-    journal: Journal, max_mb: float, keep_days: float, now: Callable[[], float] = time.time
+    journal: Journal,
+    max_mb: float,
+    keep_days: float,
+    now: Callable[[], float] = time.time,
+    stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Let go of what may go; telegrams given up unsent are recorded as gaps.
+    """Let go of what may go; what is given up unsent is recorded as gaps.
+
+    By age goes what every running output has settled. By size goes that too, and then whatever
+    is oldest: telegrams that wait, are held, or are dead letters.
+
+    Args:
+        journal: open for writing.
+        max_mb: megabytes that it may hold.
+        keep_days: days that settled telegrams are kept.
+        now: the wall clock.
+        stop: whether to leave the rest for another time.
 
     Returns:
-        how many telegrams were given up unsent, summed over the outputs.
+        how many telegrams were given up, summed over the outputs.
     """
-    with journal.transaction() as db:
-        (delivered,) = db.execute("SELECT coalesce(min(cursor), 0) FROM outputs").fetchone()
-        old = (delivered, now() - keep_days * _DAY)
-        db.execute("DELETE FROM telegrams WHERE seq <= ? AND at < ?", old)
-        given_up = 0
-        while size_mb(db) > max_mb:
-            chunk = db.execute(
-                "SELECT min(seq), max(seq) FROM"
-                " (SELECT seq FROM telegrams WHERE seq <= ? ORDER BY seq LIMIT ?)",
-                (delivered, _CHUNK),
-            ).fetchone()
-            if chunk[0] is None:
-                last = db.execute(
-                    "SELECT max(seq) FROM (SELECT seq FROM telegrams ORDER BY seq LIMIT ?)",
-                    (_CHUNK,),
-                ).fetchone()[0]
-                if last is None:
-                    break
-                given_up += _record_gaps(db, last, now(), max_mb)
-                chunk = (0, last)
-            db.execute("DELETE FROM telegrams WHERE seq <= ?", (chunk[1],))
-        journal.full = _share_unsent(db) * size_mb(db) > _FULL * max_mb
+    given_up, more = 0, True
+    while more and not stop():
+        with journal.transaction() as db:
+            step = _Step(db, journal.delivered(db), now(), max_mb)
+            more = step.drop_old(keep_days) or (size_mb(db) > max_mb and step.drop_oldest())
+            journal.full = step.share_unsent() * size_mb(db) > _FULL * max_mb
+        given_up += step.given_up
     with journal.transaction() as db:
         db.execute("PRAGMA incremental_vacuum(2000)").fetchall()
     if given_up:
         _log.error(
-            "the journal is over [journal] max_mb = %g: gave up %d of the oldest telegrams unsent, "
-            "see the gaps in `mysense status`",
+            "the journal is over its limits (max_mb = %g): gave up %d of the oldest telegrams "
+            "unsent, see the gaps in `mysense status`",
             max_mb,
             given_up,
         )
     return given_up
 
 
-def _share_unsent(db: sqlite3.Connection) -> float:
-    """Which part of the telegrams here still waits for some output."""
-    first, last, delivered = db.execute(
-        "SELECT min(seq), max(seq), (SELECT min(cursor) FROM outputs) FROM telegrams"
-    ).fetchone()
-    if first is None or delivered is None:
-        return 0.0
-    return float((last - max(delivered, first - 1)) / (last - first + 1))
+@attrs.define
+class _Step:
+    """One transaction's worth of letting go."""
 
+    db: sqlite3.Connection
+    delivered: int
+    at: float
+    max_mb: float
+    given_up: int = 0
 
-def _record_gaps(db: sqlite3.Connection, last: int, at: float, max_mb: float) -> int:
-    """Write down which telegrams up to number `last` each output will never get."""
-    before = db.execute("SELECT coalesce(sum(count), 0) FROM gaps").fetchone()[0]
-    db.execute(
-        "INSERT INTO gaps (output, kit, first, last, count, at, reason)"
-        " SELECT o.name, s.kit, min(t.time), max(t.time), count(*), ?, ?"
-        " FROM outputs o JOIN telegrams t ON t.seq > o.cursor AND t.seq <= ?"
-        " JOIN sources s ON s.id = t.source GROUP BY o.name, s.kit",
-        (at, f"the journal was over its limit of {max_mb:g} MB", last),
-    )
-    db.execute("UPDATE outputs SET cursor = max(cursor, ?)", (last,))
-    after = db.execute("SELECT coalesce(sum(count), 0) FROM gaps").fetchone()[0]
-    return int(after - before)
+    def drop_old(self, keep_days: float) -> bool:
+        """Drop settled telegrams that came in too long ago, oldest first, up to a young one."""
+        before = self.at - keep_days * _DAY
+        (last,) = self.db.execute(
+            "SELECT max(seq) FROM (SELECT seq, max(at) OVER (ORDER BY seq) AS latest FROM"
+            " (SELECT seq, at FROM telegrams WHERE seq <= ? ORDER BY seq LIMIT ?))"
+            " WHERE latest < ?",
+            (self.delivered, _CHUNK, before),
+        ).fetchone()
+        if last is not None:
+            self._drop(last, f"older than {keep_days:g} days")
+        return last is not None
+
+    def drop_oldest(self) -> bool:
+        """Drop settled telegrams; where there are none, whatever came in first."""
+        reason = f"the journal was over its limit of {self.max_mb:g} MB"
+        last = self._end_of_chunk(self.delivered)
+        if last is None and self._aside_is_oldest():
+            self._drop_aside(reason)
+            return True
+        if last is None:
+            last = self._end_of_chunk(_EVERYTHING)
+        if last is not None:
+            self._drop(last, reason)
+        return last is not None
+
+    def _end_of_chunk(self, upto: int) -> int | None:
+        (last,) = self.db.execute(
+            "SELECT max(seq) FROM (SELECT seq FROM telegrams WHERE seq <= ? ORDER BY seq LIMIT ?)",
+            (upto, _CHUNK),
+        ).fetchone()
+        return None if last is None else int(last)
+
+    def _aside_is_oldest(self) -> bool:
+        aside = self.db.execute("SELECT at FROM aside ORDER BY id LIMIT 1").fetchone()
+        waiting = self.db.execute("SELECT at FROM telegrams ORDER BY seq LIMIT 1").fetchone()
+        return aside is not None and (waiting is None or aside[0] <= waiting[0])
+
+    def _drop(self, last: int, reason: str) -> None:
+        """Drop telegrams up to number `last`; to outputs that have not settled them, a gap."""
+        db = self.db
+        db.execute(  # a gap goes on where nothing was settled since
+            "UPDATE outputs SET gap_from = cursor WHERE cursor < ? AND gap_upto IS NOT cursor",
+            (last,),
+        )
+        self._record(
+            "SELECT o.name, s.kit, o.gap_from, min(t.time), max(t.time), count(*), ?, ?"
+            " FROM outputs o JOIN telegrams t ON t.seq > o.cursor AND t.seq <= ?"
+            " JOIN sources s ON s.id = t.source GROUP BY o.name, s.kit",
+            (self.at, reason, last),
+        )
+        db.execute("UPDATE outputs SET cursor = ?1, gap_upto = ?1 WHERE cursor < ?1", (last,))
+        db.execute("DELETE FROM telegrams WHERE seq <= ?", (last,))
+
+    def _drop_aside(self, reason: str) -> None:
+        (last,) = self.db.execute(
+            "SELECT max(id) FROM (SELECT id FROM aside ORDER BY id LIMIT ?)", (_CHUNK,)
+        ).fetchone()
+        self._record(
+            "SELECT output, kit, -1, min(coalesce(time, at)), max(coalesce(time, at)), count(*),"
+            " ?, ? FROM aside WHERE id <= ? GROUP BY output, kit",
+            (self.at, reason, last),
+        )
+        self.db.execute("DELETE FROM aside WHERE id <= ?", (last,))
+
+    def _record(self, gaps: str, values: tuple[object, ...]) -> None:
+        total = "SELECT coalesce(sum(count), 0) FROM gaps"
+        (before,) = self.db.execute(total).fetchone()
+        self.db.execute(_GAPS.format(gaps), values)
+        self.given_up += self.db.execute(total).fetchone()[0] - before
+
+    def share_unsent(self) -> float:
+        """Which part of the telegrams here still waits for some running output."""
+        first, last = self.db.execute("SELECT min(seq), max(seq) FROM telegrams").fetchone()
+        running = self.db.execute("SELECT count(*) FROM outputs").fetchone()[0]
+        if first is None or not running:
+            return 0.0
+        return float((last - max(self.delivered, first - 1)) / (last - first + 1))

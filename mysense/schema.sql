@@ -38,12 +38,14 @@ CREATE TABLE outputs (
     retries INTEGER NOT NULL DEFAULT 0,
     last_ok REAL,
     error TEXT, -- NULL while all is well
-    error_at REAL
+    error_at REAL,
+    gap_from INTEGER, -- the cursor where telegrams began to be given up, and where that ended
+    gap_upto INTEGER
 ) WITHOUT ROWID;
 
 -- telegrams that left the order of the journal for one output: held and retry wait, dead do not
 CREATE TABLE aside (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- a number is never used again: it may be under way
     output TEXT NOT NULL, -- '' where the journal itself or an input refused it
     state TEXT NOT NULL CHECK (state IN ('held', 'retry', 'dead')),
     kit TEXT NOT NULL,
@@ -59,13 +61,15 @@ CREATE INDEX aside_order ON aside (output, state, kit, id);
 -- telegrams that were given up unsent, when the journal was full
 CREATE TABLE gaps (
     id INTEGER PRIMARY KEY,
-    output TEXT NOT NULL,
+    output TEXT NOT NULL, -- '' for what the journal itself had refused
     kit TEXT NOT NULL,
+    since INTEGER NOT NULL, -- outputs.gap_from; -1 for what had been set aside
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
     count INTEGER NOT NULL,
     at REAL NOT NULL,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    UNIQUE (output, kit, since)
 );
 CREATE TABLE positions (
     input TEXT NOT NULL,

@@ -50,7 +50,9 @@ class OutputSummary:
 
 def outputs(view: View, now: Callable[[], float] = time.time) -> list[OutputSummary]:
     """The account of every output that the journal knows."""
-    return [_summary(view, row, now()) for row in view.all("SELECT * FROM outputs ORDER BY name")]
+    with view.moment():
+        rows = view.all("SELECT * FROM outputs ORDER BY name")
+        return [_summary(view, row, now()) for row in rows]
 
 
 def _summary(view: View, row: Any, now: float) -> OutputSummary:
