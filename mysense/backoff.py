@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from math import isnan
 
 Jitter = Callable[[float], float]
 """A random number from 0 to its argument."""
@@ -56,7 +57,7 @@ class Backoff:
         if self.failures == 1:
             self._since = self._clock()
             self._log.warning("%s; trying again", reason)
-        if after is None:
+        if after is None or isnan(after):
             ceiling = min(self._most, 2.0 ** min(self.failures - 1, 20))
             pause = max(0.05, self._jitter(ceiling))
         else:

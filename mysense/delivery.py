@@ -13,7 +13,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import attrs
 
@@ -33,7 +34,7 @@ from mysense.plugin import (
 
 PROBE_EVERY = 300.0  # seconds between two tries of a kit that is held
 _NOTE_EVERY = 10.0  # seconds between two notes in the journal that an output still fails
-_LOOK_UP = 1.0  # seconds after which a worker with nothing to do looks up
+_LOOK_UP = 0.5  # seconds after which a worker with nothing to do looks up
 
 
 @attrs.define
@@ -42,6 +43,7 @@ class _Batch:
 
     cursor: int
     parts: deque[list[Row]]
+    aside: bool = False  # its telegrams are such as were set aside before
     receipt: str | None = None
     acknowledged: list[Row] = attrs.Factory(list)
     held: list[tuple[Row, str]] = attrs.Factory(list)
@@ -81,6 +83,9 @@ class Delivery:
         self._seen = self._cursor
         self._held = {kit: clock() for kit in journal.held_kits(self.name)}  # kit -> probe when
         self._batch: _Batch | None = None
+        self._turn_aside = True  # what is set aside and what is new take turns
+        self._full_at = 0.0  # when to send a batch that is not full
+        self._asked = self._looked = 0  # requests to look aside, and those that were obeyed
         self._open = False
         self._paused = False
         self._backoff = Backoff(self._log, max_backoff, clock, jitter)
@@ -104,7 +109,10 @@ class Delivery:
                     stop.wait(pause)
         finally:
             self._view.close()
-            self.publisher.close()
+            try:
+                self.publisher.close()
+            except Exception:  # noqa: BLE001  # a plugin's fault; what it accepted is settled already
+                self._log.exception("a fault in this plugin while it closed")
 
     @property
     def settled(self) -> bool:
@@ -114,48 +122,46 @@ class Delivery:
 
     def drained(self, head: int) -> bool:
         """Whether all telegrams up to number `head` are settled and none waits aside."""
-        return self.settled and self._cursor >= head and not self._held
+        looked = self._looked == self._asked
+        return self.settled and looked and self._cursor >= head and not self._held
 
-    def step(self) -> float:
+    def step(self) -> float:  # noqa: PLR0911  # one return a kind of failure
         """Do one piece of work.
 
         Returns:
             seconds until there may be more to do; 0 for at once.
         """
-        self._paused = self._journal.paused(self.name)
-        if self.stopped or self._paused:
-            return _LOOK_UP
-        if (left := self._backoff.left) > 0:
-            return left
         try:
+            self._paused = self._journal.paused(self.name)
+            if self.stopped or self._paused:
+                return _LOOK_UP
+            if (left := self._backoff.left) > 0:
+                return left
             pause = self._work()
+            self._recovered()
         except RetryLater as wrong:
-            pause = self._failed(str(wrong), wrong.after)
+            return self._failed(str(wrong), wrong.after)
         except Misconfigured as wrong:
-            pause = self._give_up(str(wrong))
+            return self._give_up(str(wrong))
         except sqlite3.Error as wrong:
-            pause = self._failed(f"journal: {wrong}", None)
-        except Exception as wrong:  # noqa: BLE001  # a plugin's fault may not cost telegrams
+            return self._failed(f"journal: {wrong}", None)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as wrong:  # noqa: BLE001  # a plugin's fault, sys.exit() too, may not cost telegrams
             self._log.debug("in this plugin", exc_info=True)
-            pause = self._failed(f"a fault in this plugin, {type(wrong).__name__}: {wrong}", None)
-        else:
-            self._backoff.recovered()
-            self._noted_failures = 0
+            return self._failed(f"a fault in this plugin, {type(wrong).__name__}: {wrong}", None)
         return pause
 
     def _work(self) -> float:
         if not self._open:
             self.publisher.open(self._receipt)
             self._open = True
-        pause = _LOOK_UP
-        if self._batch is None:
-            for kit in [kit for kit, when in self._held.items() if when <= self._clock()]:
-                self._probe(kit)
-            pause = self._fetch()
+        pause = 0.0 if self._batch else self._begin()
         if (batch := self._batch) is None:
-            return min([pause, *(when - self._clock() for when in self._held.values())])
+            return pause
         self._send(batch)
-        self._journal.settle(self.name, batch.outcome())
+        settle = self._journal.settle_aside if batch.aside else self._journal.settle
+        settle(self.name, batch.outcome())
         self._cursor, self._batch = batch.cursor, None
         self.settled_count += 1
         self._tell_dead(batch.dead)
@@ -163,23 +169,37 @@ class Delivery:
 
     # -- batches --------------------------------------------------------------------------------
 
-    def _fetch(self) -> float:
+    def _begin(self) -> float:
         """Begin a batch if there is one; else say how long to wait."""
-        settings = self.publisher.settings
+        self._obey()
+        self._turn_aside = not self._turn_aside
+        if self._turn_aside:
+            self._fetch_aside()
+        pause = _LOOK_UP if self._batch else self._fetch()
+        if self._batch is None and not self._turn_aside:
+            self._fetch_aside()
+        return min([pause, *(when - self._clock() for when in self._held.values())])
+
+    def _fetch(self) -> float:
+        settings, head = self.publisher.settings, self._journal.head
+        if self._clock() < self._full_at and head - self._cursor < settings.bufsize:
+            return self._full_at - self._clock()
         rows = self._view.rows(self._cursor, settings.bufsize, settings.max_bytes)
         if not rows:
+            self._seen = head
             return _LOOK_UP
-        self._seen = rows[-1].seq
-        age = time.time() - rows[0].at
-        if len(rows) < settings.bufsize and 0 <= age < settings.flush:
-            return settings.flush - age
-        batch = _Batch(rows[-1].seq, deque())
-        for part in [rows] if self.publisher.mixed else _by_kit(rows):
-            if part[0].telegram.kit in self._held and not self.publisher.mixed:
-                batch.held += [(row, "held behind older telegrams of this kit") for row in part]
-            else:
-                batch.parts.append(part)
-        self._batch = batch
+        if rows[-1].seq >= head and len(rows) < settings.bufsize:  # nothing cut it short
+            age = time.time() - rows[0].at
+            if 0 <= age < settings.flush:
+                self._full_at = self._clock() + settings.flush - age
+                self._seen = self._cursor + settings.bufsize - 1
+                return settings.flush - age
+        self._seen, self._full_at = rows[-1].seq, 0.0
+        waits = [row for row in rows if row.telegram.kit in self._held]
+        rows = [row for row in rows if row.telegram.kit not in self._held] if waits else rows
+        parts = [rows] if rows and self.publisher.mixed else _by_kit(rows)
+        self._batch = _Batch(self._seen, deque(parts))
+        self._batch.held += [(row, "held behind older telegrams of this kit") for row in waits]
         return 0.0
 
     def _send(self, batch: _Batch) -> None:
@@ -189,11 +209,8 @@ class Delivery:
             try:
                 receipt = self.publisher.publish([row.telegram for row in part])
             except Refused as wrong:
+                self._refuse(batch, part, wrong.reasons)
                 batch.parts.popleft()
-                batch.dead += [(part[at], reason) for at, reason in wrong.reasons.items()]
-                batch.acknowledged += [
-                    row for at, row in enumerate(part) if at not in wrong.reasons
-                ]
             except (Unacceptable, TooLarge) as wrong:
                 batch.parts.popleft()
                 self._divide(batch, part, str(wrong))
@@ -204,6 +221,12 @@ class Delivery:
                 batch.parts.popleft()
                 batch.acknowledged += part
                 batch.receipt = receipt if receipt is not None else batch.receipt
+
+    def _refuse(self, batch: _Batch, part: list[Row], reasons: Mapping[int, str]) -> None:
+        if not reasons.keys() <= set(range(len(part))):
+            raise IndexError(f"refused {sorted(reasons)} of a batch of {len(part)}")
+        batch.dead += [(part[at], reason) for at, reason in sorted(reasons.items())]
+        batch.acknowledged += [row for at, row in enumerate(part) if at not in reasons]
 
     def _divide(self, batch: _Batch, part: list[Row], reason: str) -> None:
         if len(part) == 1:
@@ -218,7 +241,8 @@ class Delivery:
             batch.parts.extendleft(reversed(kits))
             return
         kit = part[0].telegram.kit
-        self._log.warning("%s is held: %s; its telegrams wait, in order", kit, reason)
+        if kit not in self._held:
+            self._log.warning("%s is held: %s; its telegrams wait, in order", kit, reason)
         self._held[kit] = self._clock() + PROBE_EVERY
         behind = [p for p in batch.parts if p[0].telegram.kit == kit]
         for rows in [part, *behind]:
@@ -235,24 +259,27 @@ class Delivery:
 
     # -- set aside ------------------------------------------------------------------------------
 
-    def _probe(self, kit: str) -> None:
-        """Try the oldest waiting telegrams of a kit that is held, or to be retried."""
-        settings = self.publisher.settings
-        self._held[kit] = self._clock() + PROBE_EVERY
-        while rows := self._view.aside(self.name, kit, settings.bufsize, settings.max_bytes):
-            batch = _Batch(0, deque([rows]))
-            self._send(batch)
-            self._journal.settle_aside(self.name, batch.outcome())
-            self.settled_count += 1
-            self._tell_dead(batch.dead)
-            if batch.held:
+    def _fetch_aside(self) -> None:
+        """Begin a batch of the oldest telegrams of a kit that is to be probed now."""
+        settings, now = self.publisher.settings, self._clock()
+        for kit in [kit for kit, when in self._held.items() if when <= now]:
+            rows = self._view.aside(self.name, kit, settings.bufsize, settings.max_bytes)
+            if rows:
+                self._batch = _Batch(self._cursor, deque([rows]), aside=True)
                 return
-        del self._held[kit]
-        self._log.info("%s is no longer held", kit)
+            del self._held[kit]
+            self._log.info("%s is no longer held", kit)
 
     def look_aside(self) -> None:
-        """Somebody asked for a retry: try all that waits aside at the next step."""
-        self._held = {kit: self._clock() for kit in self._journal.held_kits(self.name)}
+        """Try all that waits aside at the next step; to be called from another thread."""
+        self._asked += 1
+
+    def _obey(self) -> None:
+        asked = self._asked
+        if asked != self._looked:
+            kits = [*self._held, *self._journal.held_kits(self.name)]
+            self._held.update((kit, self._clock()) for kit in kits)
+            self._looked = asked
 
     # -- failing and recovering -----------------------------------------------------------------
 
@@ -260,13 +287,22 @@ class Delivery:
         pause = self._backoff.failed(reason, after)
         failures, now = self._backoff.failures, self._clock()
         if failures == 1 or now - self._noted >= _NOTE_EVERY:
-            self._journal.fail(self.name, reason, failures - self._noted_failures)
-            self._noted, self._noted_failures = now, failures
+            with suppress(sqlite3.Error):  # it is perhaps the journal that fails: later then
+                self._journal.fail(self.name, reason, failures - self._noted_failures)
+                self._noted, self._noted_failures = now, failures
         return pause
+
+    def _recovered(self) -> None:
+        if self._backoff.failures:
+            left = self._backoff.failures - self._noted_failures
+            self._journal.recovered(self.name, left)
+            self._backoff.recovered()
+            self._noted_failures = 0
 
     def _give_up(self, reason: str) -> float:
         self.stopped = reason
-        self._journal.fail(self.name, f"stopped: {reason}", 1)
+        with suppress(sqlite3.Error):  # the journal fails too: the log line is left
+            self._journal.fail(self.name, f"stopped: {reason}", 1)
         self._log.error("%s; this output is stopped, its telegrams wait in the journal", reason)
         return _LOOK_UP
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mysense.backoff import Backoff
+from mysense.backoff import Backoff, Jitter, full_jitter
 from mysense.journal import Journal
 from mysense.plugin import InputSettings, Misconfigured, Position, Refusal, RetryLater, Subscriber
 from mysense.telegram import Telegram
@@ -25,6 +25,7 @@ class Intake:
         journal: where telegrams and position are committed together.
         once: be finished as soon as the input has nothing more to give.
         clock: monotonic seconds.
+        jitter: see `mysense.backoff`.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Intake:
         *,
         once: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        jitter: Jitter = full_jitter,
     ) -> None:
         self.subscriber = subscriber
         self.name = subscriber.section
@@ -46,8 +48,9 @@ class Intake:
         self._once = once
         self._log = logging.getLogger(f"mysense.{self.name}")
         self._position = journal.position(self.name)
+        self._uncommitted: tuple[Sequence[Telegram | Refusal], Position] | None = None
         self._open = False
-        self._backoff = Backoff(self._log, _MAX_BACKOFF, clock)
+        self._backoff = Backoff(self._log, _MAX_BACKOFF, clock, jitter)
 
     def run(self, stop: threading.Event) -> None:
         """Work until finished, or until `stop` is set."""
@@ -57,7 +60,10 @@ class Intake:
                 if pause > 0:
                     stop.wait(pause)
         finally:
-            self.subscriber.close()
+            try:
+                self.subscriber.close()
+            except Exception:  # noqa: BLE001  # a plugin's fault; what it read is committed already
+                self._log.exception("a fault in this plugin while it closed")
 
     def step(self) -> float:
         """Read once; returns seconds until there may be more, 0 for at once."""
@@ -71,7 +77,9 @@ class Intake:
             return 0.0
         except sqlite3.Error as wrong:
             return self._failed(f"journal: {wrong}")
-        except Exception as wrong:  # noqa: BLE001  # a plugin's fault may not end the engine
+        except KeyboardInterrupt:
+            raise
+        except BaseException as wrong:  # noqa: BLE001  # a plugin's fault, sys.exit() too, may not end the input
             self._log.debug("in this plugin", exc_info=True)
             return self._failed(f"a fault in this plugin, {type(wrong).__name__}: {wrong}")
         self._backoff.recovered()
@@ -84,8 +92,11 @@ class Intake:
         if not self._open:
             self.subscriber.open()
             self._open = True
-        items, position = self.subscriber.poll(self._position)
+        if self._uncommitted is None:  # else the journal failed: the source may not give it twice
+            self._uncommitted = self.subscriber.poll(self._position)
+        items, position = self._uncommitted
         self._commit(items, position)
+        self._uncommitted = None
         if items:
             return 0.0
         self.finished = self._once
