@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -12,17 +13,19 @@ from typing import Any
 
 import attrs
 
+from mysense.backoff import Backoff
 from mysense.delivery import PROBE_EVERY, Delivery
 from mysense.intake import Intake
 from mysense.journal import Journal
-from mysense.plugin import Publisher, Subscriber
+from mysense.plugin import Plugin, Publisher, Subscriber
 from mysense.retention import trim
 from mysense.sampling import Sampler, Sampling
 
 STOP_WITHIN = 1.5  # seconds; what still hangs then is left to the end of the process
 _TICK = 0.25
 _TICK_ONCE = 0.05  # somebody waits for the end
-_TRIM_EVERY = 60.0
+_TRIM_EVERY = 60.0  # seconds, and sooner when much came in or the journal is full
+_TRIM_AFTER = 10_000  # telegrams
 _log = logging.getLogger("mysense.engine")
 
 
@@ -72,7 +75,8 @@ class Engine:
         self._limits = limits or Limits()
         self._once = once
         self._threads: list[threading.Thread] = []
-        self._trimmed = time.monotonic()
+        self._trimmed = float("-inf"), 0  # when, and the journal's head then
+        self._failing = Backoff(_log, 5.0)
 
     def start(self) -> None:
         """Start a thread for each input and each output."""
@@ -102,17 +106,22 @@ class Engine:
             self.stop()
 
     def _watch(self, timeout: float | None) -> bool:
-        progress = seen = time.monotonic(), -1
+        seen = time.monotonic(), -1
         while not self.stopping.wait(_TICK_ONCE if self._once else _TICK):
             self.tick()
             if self._once and self.done:
                 return True
             settled = sum(delivery.settled_count for delivery in self.deliveries)
-            progress = seen if settled == seen[1] else (time.monotonic(), settled)
-            seen = progress
-            if timeout is not None and time.monotonic() - progress[0] > timeout:
+            if settled != seen[1] or not self._stuck:
+                seen = (time.monotonic(), settled)
+            if self._once and timeout is not None and time.monotonic() - seen[0] > timeout:
                 return False
         return not self._once
+
+    @property
+    def _stuck(self) -> bool:
+        """Whether something waits for an output or fails; an input may be slow as it likes."""
+        return not self.drained or any(intake.error for intake in self.intakes)
 
     @property
     def done(self) -> bool:
@@ -140,30 +149,55 @@ class Engine:
 
     def tick(self) -> None:
         """What is to be done now and then: obey requests, keep the journal within its limits."""
+        if self._failing.left > 0:
+            return
+        try:
+            self._obey()
+            self._trim()
+        except sqlite3.Error as wrong:
+            self._failing.failed(f"journal {self.journal.path}: {wrong}")
+        else:
+            self._failing.recovered()
+
+    def _obey(self) -> None:
         for verb, output in self.journal.obey():
             _log.info("%s %s, as asked", verb, output)
             for delivery in self.deliveries:
                 if delivery.name == output:
                     delivery.look_aside()
-        if time.monotonic() - self._trimmed > _TRIM_EVERY:
-            self._trimmed = time.monotonic()
-            trim(self.journal, self._limits.max_mb, self._limits.keep_days)
+
+    def _trim(self) -> None:
+        (then, head), now = self._trimmed, time.monotonic()
+        grown = self.journal.full or self.journal.head - head >= _TRIM_AFTER
+        if now - then > (1.0 if grown else _TRIM_EVERY):
+            self._trimmed = now, self.journal.head
+            limits = self._limits
+            trim(self.journal, limits.max_mb, limits.keep_days, stop=self.stopping.is_set)
 
     def stop(self) -> None:
         """Stop all threads; returns within two seconds, also when one of them hangs."""
+        until = time.monotonic() + STOP_WITHIN
         self.stopping.set()
         self.journal.wake()
-        for intake in self.intakes:
-            intake.subscriber.interrupt()
-        for delivery in self.deliveries:
-            delivery.publisher.interrupt()
-        until = time.monotonic() + STOP_WITHIN
+        for plugin in self._plugins():
+            try:
+                plugin.interrupt()
+            except Exception:  # noqa: BLE001  # a plugin's fault may not keep the others from stopping
+                _log.exception(
+                    "%s: a fault in this plugin while it was interrupted", plugin.section
+                )
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         for thread in self._threads:
             if thread.is_alive():
                 self.abandoned = True
                 _log.warning("%s hangs and is left behind; its telegrams are safe", thread.name)
+
+    def _plugins(self) -> Iterator[Plugin[Any]]:
+        yield from (intake.subscriber for intake in self.intakes)
+        yield from (delivery.publisher for delivery in self.deliveries)
+        if self.sampling is not None:
+            yield from (sampler.sensor for sampler in self.sampling.samplers)
 
     def stop_on_signals(self) -> None:
         """SIGTERM and Ctrl-C stop the engine."""

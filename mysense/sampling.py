@@ -7,8 +7,10 @@ into that very interval. Interval lengths follow the monotonic clock.
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from statistics import fmean
 from types import MappingProxyType
@@ -22,6 +24,7 @@ from mysense.journal import Journal
 from mysense.plugin import Field, Gone, Misconfigured, Sensor, Transient
 from mysense.telegram import Ident, Telegram, Value
 
+_KEPT = 10_000  # telegrams in memory while the journal cannot be written; a week of minutes
 _log = logging.getLogger("mysense.sampling")
 
 
@@ -37,7 +40,8 @@ class Sampler:
         self._fields = {field.name: field for field in sensor.fields}
         self._open = False
         self.stopped: str | None = None
-        self._backoff = Backoff(logging.getLogger(f"mysense.{self.name}"), 60.0)
+        self._backoff_log = logging.getLogger(f"mysense.{self.name}")
+        self._backoff = Backoff(self._backoff_log, 60.0)
 
     def run(self, stop: threading.Event) -> None:
         """Read once a slot until `stop` is set; a missed slot is skipped, never bunched."""
@@ -48,7 +52,7 @@ class Sampler:
                 since = time.monotonic() - start
                 stop.wait(max(pause, self._slot - since % self._slot))
         finally:
-            self.sensor.close()
+            self._close()
 
     def read(self) -> float:
         """Take one reading; returns seconds to wait longer than to the next slot."""
@@ -61,15 +65,28 @@ class Sampler:
             self._backoff.failed(str(wrong))
             return 0.0
         except Gone as wrong:
-            self.sensor.close()
-            self._open = False
+            self._close()
             return self._backoff.failed(str(wrong))
         except Misconfigured as wrong:
             self.stopped = str(wrong)
             _log.error("%s: %s; this sensor is stopped, the others go on", self.name, wrong)
             return 0.0
+        except KeyboardInterrupt:
+            raise
+        except BaseException as wrong:  # noqa: BLE001  # a plugin's fault may not end measuring
+            self._backoff_log.debug("in this plugin", exc_info=True)
+            self._close()
+            fault = f"a fault in this plugin, {type(wrong).__name__}: {wrong}"
+            return self._backoff.failed(fault)
         self._backoff.recovered()
         return 0.0
+
+    def _close(self) -> None:
+        self._open = False
+        try:
+            self.sensor.close()
+        except Exception:  # noqa: BLE001  # a plugin's fault; there is nothing to lose in it
+            self._backoff_log.exception("a fault in this plugin while it closed")
 
     def _accept(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -101,6 +118,9 @@ class Sampling:
         self._interval = interval
         self._once = False
         self._journal: Journal | None = None
+        self._unsaved: deque[Telegram] = deque()
+        self._failing = Backoff(_log, interval)
+        self._second = 0
 
     @classmethod
     def of(cls, application: Application) -> Self | None:
@@ -125,19 +145,43 @@ class Sampling:
         start, number = time.monotonic(), 1
         while not stop.wait(max(0.0, start + number * self._interval - time.monotonic())):
             telegram = self.telegram()
-            if telegram is not None and self._journal is not None:
-                self._journal.append([telegram], source=self.name)
-            if self._once and (telegram is not None or all(s.stopped for s in self.samplers)):
+            if telegram is not None:
+                self._unsaved.append(telegram)
+            saved = self.save()
+            if self._once and saved and (telegram or all(s.stopped for s in self.samplers)):
                 self.finished = True
                 return
             number = int((time.monotonic() - start) / self._interval) + 1
+        self.save()
+
+    def save(self) -> bool:
+        """Commit what was measured; what the journal cannot take now is kept for the next time."""
+        if not self._unsaved or self._journal is None:
+            return True
+        try:
+            self._journal.append(list(self._unsaved), source=self.name)
+        except sqlite3.Error as wrong:
+            self._failing.failed(f"journal: {wrong}; telegrams are kept in memory")
+            while len(self._unsaved) > _KEPT:
+                lost = self._unsaved.popleft()
+                _log.error("no room left in memory either: lost the telegram of %d", lost.time)
+            return False
+        self._unsaved.clear()
+        self._failing.recovered()
+        return True
 
     def telegram(self) -> Telegram | None:
         """What was read since the last telegram, as one that ends now; None where nothing was."""
-        data: dict[str, Value] = {"time": int(time.time())}
+        data: dict[str, Value] = {"time": self._next_second()}
         for sampler in self.samplers:
             data.update(sampler.take())
         return Telegram(self._ident, MappingProxyType(data)) if len(data) > 1 else None
+
+    def _next_second(self) -> int:
+        """Now, but never a second twice: two intervals of a second may end in the same one."""
+        now = int(time.time())
+        self._second = self._second + 1 if 0 <= self._second - now < 2 else now
+        return self._second
 
     def once(self) -> Telegram | None:
         """Read every sensor one time, in this thread."""
