@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from mysense.influx.collector import paused
 from mysense.influx.http import Answer, Server, ServerSettings
 from mysense.plugin import RetryLater
 
@@ -124,7 +125,8 @@ class Ahead:
         finally:
             self._idle.append(server)
         try:
-            return Reply(self._loads(content)["results"], now)
+            with paused():
+                return Reply(self._loads(content)["results"], now)
         except (ValueError, KeyError, TypeError) as wrong:
             raise RetryLater(f"{server}: the answer is not that of an InfluxDB: {wrong}") from wrong
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mysense.influx.ahead import Ahead, Reply
+from mysense.influx.collector import paused
 from mysense.influx.cursor import Cursor
 from mysense.influx.http import Answer
 from mysense.influx.windows import Item, Task, Window, next_task
@@ -88,7 +89,8 @@ class Rounds:
                 self._refused(tasks, reply)
                 return [], set()
             self.now = reply.now
-            return self._take(tasks, reply)
+            with paused():
+                return self._take(tasks, reply)
         except Exception:  # whatever it was, nothing of this reply has been given to anybody
             self.rewind()
             raise
