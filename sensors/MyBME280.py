@@ -6,7 +6,7 @@ All three come from one conversion. What the bus disturbed is refused, never pas
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 if (
@@ -19,13 +19,17 @@ from typing import Literal
 import attrs
 
 from mysense.errors import MySenseError
-from mysense.hw import faults, i2c
-from mysense.hw.bme280 import Chip
-from mysense.hw.bme280_formulas import Datasheet, Formulas, Library, Measurement
+from mysense.hw import faults, i2c, iio
+from mysense.hw.advice import Fixable, finding
+from mysense.hw.bme280 import Chip, find
+from mysense.hw.bme280_formulas import Datasheet, Formulas, Library
 from mysense.options import option
-from mysense.plugin import Field, Gone, Misconfigured, Sensor, SensorSettings, Transient
+from mysense.plugin import Field, Finding, Gone, Sensor, SensorSettings
 
-_FAULTS = ("unplug", "nack", "stuck-ff", "stuck-00", "garbage", "slow")
+_OVERLAY = (
+    "add `dtoverlay=i2c-sensor,bme280,addr=0x77` to /boot/firmware/config.txt and reboot, "
+    "or set `backend = i2c`"
+)
 
 
 def _addresses(texts: Sequence[str]) -> list[int]:
@@ -38,6 +42,14 @@ def _not_addresses(texts: Sequence[str]) -> str | None:
     except ValueError:
         good = False
     return None if good else "addresses from 0x08 to 0x77, such as `0x77, 0x76`"
+
+
+def _not_registers(text: str) -> str | None:
+    if not text:
+        return None
+    from mysense.hw.sim_bme280 import not_a_dump
+
+    return not_a_dump(text)
 
 
 @attrs.frozen(kw_only=True)
@@ -53,8 +65,13 @@ class Bme280Settings(SensorSettings):
     )
     faults: str = option(
         "",
-        "what goes wrong with the simulated chip, such as `60s unplug 30s`",
-        check=lambda script: faults.expected(script, _FAULTS),
+        "with sim: what goes wrong and when, such as `60s unplug 30s`",
+        check=lambda script: faults.expected(script, faults.I2C),
+    )
+    registers: str = option(
+        "",
+        "with sim: a dump that the chip holds instead of the weather of a simulated day",
+        check=_not_registers,
     )
 
 
@@ -65,6 +82,7 @@ class Bme280Sensor(Sensor[Bme280Settings]):
         settings: how it is reached.
         section: its name in the configuration.
         open_bus: opens the I2C bus; the one that `backend` asks for unless given.
+        tree: the devices of the kernel; those of this machine unless given.
     """
 
     Settings = Bme280Settings
@@ -79,86 +97,107 @@ class Bme280Sensor(Sensor[Bme280Settings]):
         settings: Bme280Settings,
         section: str = "",
         open_bus: i2c.Opener | None = None,
+        tree: iio.Tree | None = None,
     ) -> None:
         super().__init__(settings, section)
         self._open_bus = open_bus
+        self._tree = tree or iio.Tree()
+        self._device: iio.Device | None = None
         self._bus: i2c.Bus | None = None
-        self._chip: Chip | None = None
-        self._formulas: Formulas | None = None
+        self._chip: tuple[Chip, Formulas] | None = None
 
     def open(self) -> None:
-        """Find the chip and read its calibration."""
+        """Find the chip; over the bus its calibration is read, too."""
         self.close()
-        if self._open_bus is None:
-            simulated = self.settings.backend == "sim"
-            self._open_bus = self._simulated() if simulated else i2c.open_bus
-        self._bus = self._open_bus(self.settings.bus)
+        if self.settings.backend == "iio":
+            self._device = self._of_the_kernel()
+            return
+        self._bus = self._opener()(self.settings.bus)
         try:
-            self._start(self._bus)
+            chip, calibration = find(self._bus, _addresses(self.settings.i2c))
+            self._chip = chip, self._formulas(calibration)
         except BaseException:  # whatever it is, the bus must not stay open
             self.close()
             raise
 
     def read(self) -> Mapping[str, float]:
-        """One conversion: `temp` in C, `rh` in %, `hpa` in hPa."""
-        if self._chip is None or self._formulas is None:
+        """One measurement: `temp` in C, `rh` in %, `hpa` in hPa."""
+        if (device := self._device) is not None:
+            rh, hpa = device.humidity(), device.pressure()
+            return {"temp": device.temperature(), "rh": rh, "hpa": hpa}
+        if self._chip is None:
             raise Gone(f"{self.section} is not open")
-        burst = self._chip.measure()
+        chip, formulas = self._chip
+        burst = chip.measure()
         try:
-            return _fields(self._formulas.measurement(burst))
+            found = formulas.measurement(burst)
         except ArithmeticError as wrong:
-            raise Gone(f"the chip's calibration is not usable: {wrong}") from wrong
+            raise Gone(f"the chip's calibration cannot be: {wrong}") from wrong
+        return {"temp": found.temperature, "rh": found.humidity, "hpa": found.pressure}
 
     def close(self) -> None:
         """Close the bus."""
-        bus, self._bus, self._chip = self._bus, None, None
+        bus, self._bus, self._chip, self._device = self._bus, None, None, None
         if bus is not None:
             bus.close()
 
-    def _start(self, bus: i2c.Bus) -> None:
-        """Take the first address where a BME280 is."""
-        reasons: list[MySenseError] = []
-        for address in _addresses(self.settings.i2c):
-            chip = Chip(bus, address)
-            try:
-                self._formulas = self._made(chip.start())
-            except (Transient, Gone, Misconfigured) as wrong:
-                reasons.append(wrong)
-            else:
-                self._chip = chip
-                return
-        decisive = [wrong for wrong in reasons if not isinstance(wrong, Transient)]
-        if decisive:
-            raise decisive[0]
-        tried = ", ".join(self.settings.i2c)
-        raise Gone(f"no BME280 at {tried}; {i2c.listed(i2c.answering(bus))}")
+    def check(self) -> Iterator[Finding]:
+        """Whether the bus is there and open to this user, which chip answers, one reading."""
+        try:
+            if self.settings.backend != "iio":
+                self._opener()(self.settings.bus).close()
+                yield Finding(good=True, what=f"bus {self._bus_name} can be opened")
+            self.open()
+            yield Finding(good=True, what=self._found())
+            yield self._sample(self.read())
+        except MySenseError as wrong:
+            yield finding(wrong, "check its wires and supply, then try again")
+        finally:
+            self.close()
 
-    def _made(self, calibration: bytes) -> Formulas:
+    @property
+    def _bus_name(self) -> str:
+        return "sim" if self.settings.backend == "sim" else f"/dev/i2c-{self.settings.bus}"
+
+    def _found(self) -> str:
+        if self._chip is not None:
+            return f"a BME280 answers at 0x{self._chip[0].address:02x} of bus {self._bus_name}"
+        return "the kernel has found a BME280"
+
+    def _sample(self, values: Mapping[str, float]) -> Finding:
+        texts = (
+            f"{each.name} {values[each.name]:.{each.digits}f} {each.unit}" for each in self.fields
+        )
+        good = all(each.low <= values[each.name] <= each.high for each in self.fields)
+        fix = "this is out of range: check the wires; if it stays, the chip is broken"
+        return Finding(good, f"one reading: {', '.join(texts)}", fix)
+
+    def _of_the_kernel(self) -> iio.Device:
+        names = self._tree.names().values()
+        if "bmp280" in names and "bme280" not in names:
+            raise Fixable("the kernel found a BMP280, which has no humidity", "wire a BME280")
+        return self._tree.find("bme280", _OVERLAY)
+
+    def _opener(self) -> i2c.Opener:
+        if self._open_bus is None:
+            self._open_bus = self._simulated() if self.settings.backend == "sim" else i2c.open_bus
+        return self._open_bus
+
+    def _simulated(self) -> i2c.Opener:
+        from mysense.hw.sim_bme280 import simulated
+        from mysense.hw.sim_i2c import SimulatedBus
+
+        script = faults.Faults.parse(self.settings.faults, faults.I2C)
+        chip = simulated(self.settings.registers, script)
+        return SimulatedBus({_addresses(self.settings.i2c)[0]: chip}, script).open
+
+    def _formulas(self, calibration: bytes) -> Formulas:
         try:
             return Library(calibration)
         except ImportError as wrong:
             if self.settings.backend == "sim":  # so that a demo needs no more than Python
                 return Datasheet(calibration)
-            raise Misconfigured(
-                f"the formulas are not installed ({wrong}): {i2c.INSTALL}"
-            ) from wrong
-
-    def _simulated(self) -> i2c.Opener:
-        from mysense.hw.scenario import Scenario
-        from mysense.hw.sim_bme280 import SimulatedBme280, weather
-        from mysense.hw.sim_i2c import SimulatedBus
-
-        script = faults.Faults.parse(self.settings.faults, _FAULTS)
-        chip = SimulatedBme280(weather(Scenario()), faults=script)
-        return SimulatedBus({_addresses(self.settings.i2c)[0]: chip}, script).open
-
-
-def _fields(measured: Measurement) -> dict[str, float]:
-    return {
-        "temp": measured.temperature,
-        "rh": measured.humidity,
-        "hpa": measured.pressure,
-    }
+            raise i2c.NotInstalled("adafruit-circuitpython-bme280", wrong) from wrong
 
 
 PLUGIN = Bme280Sensor

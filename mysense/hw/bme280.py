@@ -7,10 +7,12 @@ checksum, so what a disturbed bus gives is recognised by what a working chip can
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from mysense.errors import MySenseError
+from mysense.hw.advice import Absent, Fixable
 from mysense.hw.bme280_formulas import CALIBRATION, CHIP_ID, MEASUREMENT, unpack
-from mysense.hw.i2c import Bus, explained
+from mysense.hw.i2c import Bus, NotAcknowledged, answering, explained, listed
 from mysense.plugin import Gone, Misconfigured, Transient
 
 _NO_HUMIDITY = "it measures temperature and pressure but no humidity"
@@ -87,13 +89,20 @@ class Chip:
         chip_id = found.pop()
         self._not_stuck(bytes([chip_id]))
         if chip_id != CHIP_ID:
-            raise Misconfigured(f"{self._name} {describe(chip_id)}")
+            raise self._other(chip_id)
+
+    def _other(self, chip_id: int) -> Fixable:
+        name, why = _OTHERS.get(chip_id, ("no BME280", "another device is wired there"))
+        return Fixable(
+            f"{self._name} is {name} (chip id 0x{chip_id:02x}), {why}",
+            "wire a BME280, or set `input = false` in this section",
+        )
 
     def _still_prepared(self) -> None:
         """It holds what `start` wrote: it was neither exchanged nor without power since."""
         control = self._read(_CONTROL, 4)
         if (control[0], control[3]) != (_ONCE, _MARK):
-            self._not_stuck(control)
+            self._not_stuck(self._read(_ID, 1))  # a chip just powered has zeros there, too
             raise Gone(f"{self._name} has lost its settings: it was without power or exchanged")
 
     def _wait_while(self, bit: int, doing: str) -> None:
@@ -123,10 +132,8 @@ class Chip:
     def _not_stuck(self, values: bytes, *, low: bool = True) -> None:
         for value, name in ((0xFF, "high (0xff)"), (0x00, "low (0x00)")):
             if set(values) == {value} and (low or value):
-                raise Gone(
-                    f"{self._name}: the bus is stuck {name}; check SDA, SCL, their pull-ups and "
-                    "the supply"
-                )
+                fix = "check SDA, SCL, their pull-ups and the supply"
+                raise Absent(f"{self._name}: the bus is stuck {name}", fix)
 
     def _read(self, register: int, length: int) -> bytes:
         return bytes(self._bus.read_i2c_block_data(self.address, register, length))
@@ -135,12 +142,27 @@ class Chip:
         self._bus.write_byte_data(self.address, register, value)
 
 
-def describe(chip_id: int) -> str:
-    """What the chip with this id is, and what to do about it where it is no BME280."""
-    if chip_id == CHIP_ID:
-        return f"is a BME280 (chip id 0x{chip_id:02x})"
-    name, why = _OTHERS.get(chip_id, ("no BME280", "another device is wired there"))
-    return (
-        f"is {name} (chip id 0x{chip_id:02x}): {why}; "
-        "wire a BME280, or set `input = false` in this section"
-    )
+def find(bus: Bus, addresses: Sequence[int]) -> tuple[Chip, bytes]:
+    """The first of these addresses that a BME280 is at, and that chip's calibration.
+
+    Raises:
+        Gone: none answers; the text lists what does. Or what answers is disturbed.
+        Misconfigured: another chip is there, or the kernel holds it.
+    """
+    reasons: list[MySenseError] = []
+    for address in addresses:
+        chip = Chip(bus, address)
+        try:
+            return chip, chip.start()
+        except NotAcknowledged:
+            continue
+        except (Transient, Gone, Misconfigured) as wrong:
+            reasons.append(wrong)
+    for reason in reasons:
+        if not isinstance(reason, Misconfigured):  # what may pass goes first: it is tried again
+            raise (reason if isinstance(reason, Gone) else Gone(str(reason)))
+    if reasons:
+        raise reasons[0]
+    tried = " or ".join(f"0x{address:02x}" for address in addresses)
+    fix = "check the wires and the supply, or set `i2c` to the address that answers"
+    raise Absent(f"no BME280 at {tried}; {listed(answering(bus))}", fix)

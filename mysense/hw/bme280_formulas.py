@@ -47,13 +47,16 @@ class Library:
         calibration: the two blocks, 33 bytes.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: it is not installed, or not all that it needs.
     """
 
     def __init__(self, calibration: bytes) -> None:
-        from adafruit_bme280.advanced import (  # type: ignore[import-untyped]  # it has no types
-            Adafruit_BME280_Advanced,
-        )
+        try:
+            from adafruit_bme280.advanced import (  # type: ignore[import-untyped]  # it has none
+                Adafruit_BME280_Advanced,
+            )
+        except Exception as wrong:  # Blinka below it looks for a board and may raise anything
+            raise ImportError(f"{type(wrong).__name__}: {wrong}") from wrong
 
         self._image = _Image(calibration)
         self._library: Any = Adafruit_BME280_Advanced(self._image)

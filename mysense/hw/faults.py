@@ -23,12 +23,24 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _TIME = r"(\d+(?:\.\d+)?)(ms|[smhd])"
 _ENTRY = re.compile(rf"(every\s+)?{_TIME}\s+([a-z][a-z0-9-]*)(?:\s+{_TIME})?")
 
+I2C = ("unplug", "nack", "stuck-ff", "stuck-00", "garbage", "slow")
+IIO = ("unplug", "eio", "garbage")
+
 Clock = Callable[[], float]
 """Monotonic seconds."""
 
 
 class FaultError(MySenseError, ValueError):
-    """A script of faults that cannot be read; the text says what was expected."""
+    """A script of faults that cannot be read.
+
+    Args:
+        expected: what can be read.
+        found: what was there.
+    """
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"expected {expected}, found {found!r}")
+        self.expected = expected
 
 
 @attrs.frozen
@@ -100,7 +112,7 @@ def expected(script: str, kinds: Collection[str]) -> str | None:
     try:
         Faults.parse(script, kinds)
     except FaultError as wrong:
-        return str(wrong)
+        return wrong.expected
     return None
 
 
@@ -109,10 +121,11 @@ def _fault(entry: str, kinds: Collection[str]) -> Fault:
     if match is None or match[4] not in kinds:
         raise FaultError(
             f"entries such as `60s {next(iter(kinds), 'unplug')} 30s` or `every 5m ...`, "
-            f"with one of {', '.join(kinds)}; found {entry!r}"
+            f"with one of {', '.join(kinds)}",
+            entry,
         )
     every, start, unit, kind, lasts, lasts_unit = match.groups()
     seconds = float(start) * _SECONDS[unit]
     if every and seconds == 0:
-        raise FaultError(f"a time longer than nothing after `every`; found {entry!r}")
+        raise FaultError("a time longer than nothing after `every`", entry)
     return Fault(kind, seconds, float(lasts) * _SECONDS[lasts_unit] if lasts else inf, bool(every))

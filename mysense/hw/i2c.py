@@ -9,15 +9,32 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Protocol
 
+from mysense.hw.advice import Fixable
 from mysense.plugin import Gone, Misconfigured, Transient
 
 EVERY_ADDRESS = range(0x08, 0x78)  # the others are reserved by the I2C specification
-INSTALL = "pip install 'mysense[sensors]'"
-ENABLE = (
+_INSTALL = "pip install 'mysense[sensors]'"
+_ENABLE = (
     "switch I2C on: `sudo raspi-config nonint do_i2c 0` (Interface Options, I2C), then reboot; "
     "or set `bus` to one of those in /dev/i2c-*"
 )
-ALLOW = "`sudo usermod -aG i2c $USER`, then log in again; for a service: SupplementaryGroups=i2c"
+_ALLOW = "`sudo usermod -aG i2c $USER`, then log in again; for a service: SupplementaryGroups=i2c"
+
+
+class NotInstalled(Fixable):
+    """A library that hardware is reached with is missing, or something that it needs.
+
+    Args:
+        library: its name on PyPI.
+        wrong: what importing it said.
+    """
+
+    def __init__(self, library: str, wrong: ImportError) -> None:
+        super().__init__(f"{library} cannot be imported ({wrong})", _INSTALL)
+
+
+class NotAcknowledged(Transient):
+    """Nothing answers at this address (NACK)."""
 
 
 class Bus(Protocol):
@@ -63,15 +80,15 @@ def open_bus(number: int, smbus2: ModuleType | None = None) -> Bus:
     return bus  # type: ignore[no-any-return]  # either module has the same class
 
 
-def explained_opening(wrong: OSError, number: int) -> Gone | Misconfigured:
+def explained_opening(wrong: OSError, number: int) -> Gone | Fixable:
     """What it means that a bus could not be opened, and what to do."""
     path = f"/dev/i2c-{number}"
     if wrong.errno in (errno.EACCES, errno.EPERM):
-        return Misconfigured(f"{path} may not be opened by this user: {ALLOW}")
+        return Fixable(f"{path} may not be opened by this user", _ALLOW)
     if wrong.errno == errno.ENOENT:
-        return Misconfigured(f"{path} is not there: {ENABLE}")
+        return Fixable(f"{path} is not there", _ENABLE)
     if wrong.errno == errno.ENOTTY:
-        return Misconfigured(f"{path} is not an I2C bus: {ENABLE}")
+        return Fixable(f"{path} is not an I2C bus", _ENABLE)
     return Gone(f"{path} cannot be opened: {_text(wrong)}")
 
 
@@ -89,13 +106,13 @@ def explained(address: int) -> Iterator[None]:
 def _explained_transfer(wrong: OSError, address: int) -> Transient | Gone | Misconfigured:
     where = f"address 0x{address:02x}"
     if wrong.errno in (errno.EREMOTEIO, errno.ENXIO):
-        return Transient(f"{where} does not acknowledge (NACK); check its wires and supply")
+        return NotAcknowledged(f"{where} does not answer (NACK); check its wires and supply")
     if wrong.errno in (errno.ETIMEDOUT, errno.EAGAIN, errno.EIO):
         return Transient(f"{where}: the bus is held or disturbed: {_text(wrong)}")
     if wrong.errno == errno.EBUSY:
-        return Misconfigured(
-            f"{where} is held by a driver of the kernel: set `backend = iio`, "
-            "or remove its dtoverlay from /boot/firmware/config.txt and reboot"
+        return Fixable(
+            f"{where} is held by a driver of the kernel",
+            "set `backend = iio`; or remove its dtoverlay in /boot/firmware/config.txt, reboot",
         )
     return Gone(f"{where}: {_text(wrong)}")
 
@@ -135,5 +152,5 @@ def _smbus2() -> ModuleType:
     try:
         import smbus2
     except ImportError as wrong:
-        raise Misconfigured(f"smbus2 is not installed: {INSTALL}") from wrong
+        raise NotInstalled("smbus2", wrong) from wrong
     return smbus2

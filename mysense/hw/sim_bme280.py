@@ -99,6 +99,34 @@ class SimulatedBme280:
         self._registers[register : register + len(values)] = values
 
 
+def dump(registers: str) -> tuple[bytes, bytes]:
+    """Calibration (33 bytes) and measurement (8 bytes) of a dump, as people put it into a report.
+
+    Args:
+        registers: hexadecimal, 0x88 to 0xa1, 0xe1 to 0xe7 and 0xf7 to 0xfe, joined by `/`.
+
+    Raises:
+        ValueError: says what was expected.
+    """
+    lengths = [*(length for _, length in formulas.CALIBRATION), formulas.MEASUREMENT[1]]
+    try:
+        blocks = [bytes.fromhex(block) for block in registers.split("/")]
+    except ValueError:
+        blocks = []
+    if [len(block) for block in blocks] != lengths:
+        raise ValueError("26, 7 and 8 bytes in hexadecimal, joined by `/`")
+    return blocks[0] + blocks[1], blocks[2]
+
+
+def not_a_dump(registers: str) -> str | None:
+    """What was expected instead of `registers`; the check of an option."""
+    try:
+        dump(registers)
+    except ValueError as wrong:
+        return str(wrong)
+    return None
+
+
 def weather(scenario: Scenario, clock: Clock = time.time) -> Source:
     """What a chip with CALIBRATION gives in the air of `scenario`.
 
@@ -118,6 +146,19 @@ def weather(scenario: Scenario, clock: Clock = time.time) -> Source:
         )
 
     return source
+
+
+def simulated(registers: str, faults: Faults) -> SimulatedBme280:
+    """A chip in the weather of a simulated day, or one that holds this dump.
+
+    Args:
+        registers: see `dump`; empty for the weather.
+        faults: see the class.
+    """
+    if not registers:
+        return SimulatedBme280(weather(Scenario()), faults=faults)
+    calibration, burst = dump(registers)
+    return SimulatedBme280(lambda: burst, calibration=calibration, faults=faults)
 
 
 def _raw(formula: Callable[[int], float], wanted: float, bits: int) -> int:

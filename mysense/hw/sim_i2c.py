@@ -15,10 +15,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, Protocol
 
 from mysense.hw.faults import Faults
-from mysense.hw.i2c import INSTALL, Bus, open_bus
-from mysense.plugin import Misconfigured
+from mysense.hw.i2c import Bus, NotInstalled, open_bus
 
-KINDS = ("unplug", "nack", "stuck-ff", "stuck-00", "garbage", "slow")
 _FUNCTIONS = 0x0EFF_0009  # plain I2C, and all of SMBus that is emulated with it
 
 
@@ -40,7 +38,7 @@ class SimulatedBus:
 
     Args:
         devices: what is wired, by address.
-        faults: of KINDS; `slow` is left to the devices.
+        faults: of `faults.I2C`; `slow` is left to the devices.
         refuses: errno of opening its file, for a bus that is missing or forbidden; 0: it opens.
     """
 
@@ -150,15 +148,14 @@ def _private_copy(
     open_file: Callable[[str, int], int], ioctl: Callable[[int, int, Any], int]
 ) -> ModuleType:
     """The module smbus2.smbus2, loaded once more, over these two calls of the kernel."""
-    spec = importlib.util.find_spec("smbus2.smbus2") if _installed("smbus2") else None
-    if spec is None or spec.loader is None:
-        raise Misconfigured(f"smbus2 is not installed: {INSTALL}")
+    try:
+        spec = importlib.util.find_spec("smbus2.smbus2")
+    except ImportError as wrong:
+        raise NotInstalled("smbus2", wrong) from wrong
+    assert spec is not None  # the package is there, or find_spec had raised
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     calls = SimpleNamespace(open=open_file, close=os.close, O_RDWR=os.O_RDWR)
     module.__dict__.update(os=calls, ioctl=ioctl)
     return module
-
-
-def _installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
