@@ -1,0 +1,120 @@
+"""Lines from a serial port, by pyserial: a path, or one of its URLs (`socket://`, `hwgrep://`)."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import termios
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mysense.hw import ports
+from mysense.hw.linebuffer import Line, LineBuffer
+from mysense.plugin import Gone, Misconfigured
+
+Clock = Callable[[], float]
+"""Monotonic seconds."""
+
+_SLICE = 0.2  # seconds in one wait for a byte: how soon an interrupt is obeyed
+
+
+class SerialLines:
+    """The lines that arrive at one port, for one reader.
+
+    Args:
+        port: a path or a URL of pyserial.
+        log: where to say which line was dropped.
+        clock: monotonic seconds.
+        baud: bits a second; 8 data bits, no parity, 1 stop bit.
+
+    Raises:
+        Gone: it is not there, or somebody else has it open.
+        Misconfigured: it can never be opened like this; the text says what to do.
+    """
+
+    def __init__(
+        self, port: str, log: logging.Logger, clock: Clock = time.monotonic, baud: int = 9600
+    ) -> None:
+        self.port = port
+        self._clock = clock
+        self._serial = _opened(port, baud)
+        self._buffer = LineBuffer(log)
+        self._heard = self._waiting = self._spoken = clock()
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since the last line, or since it was opened."""
+        return self._clock() - self._spoken
+
+    def read(self, patience: float, stop: threading.Event) -> Line | None:
+        """The next line, whole or not; None when `stop` was set or `patience` is over.
+
+        Args:
+            patience: seconds since the last line, or since the last None.
+            stop: set by another thread.
+
+        Raises:
+            Gone: it was unplugged.
+        """
+        while not self._buffer.ready:
+            before = self._clock()
+            self._receive(before)
+            if self._buffer.ready:
+                break
+            if stop.is_set():
+                return None
+            if before - self._waiting >= patience:
+                self._waiting = before
+                return None
+        self._waiting = self._spoken = self._clock()
+        return self._buffer.ready.popleft()
+
+    def close(self) -> None:
+        """Let go of the port; may be called twice."""
+        self._serial.close()
+
+    def _receive(self, before: float) -> None:
+        """Take what is there, or wait for one byte for a moment.
+
+        Silence counts only up to `before`, when the wait that brought nothing began: a process
+        that was held up has not listened, and must not take the rest of a line for a new one.
+        """
+        try:
+            data = self._serial.read(self._serial.in_waiting or 1)
+        except OSError as wrong:  # SerialException is one; in_waiting raises a bare one
+            raise Gone(f"{self.port}: unplugged, or its driver gave up: {wrong}") from wrong
+        if data:
+            self._buffer.feed(data)
+            self._heard = self._clock()
+        else:
+            self._buffer.silence(before - self._heard)
+
+
+def _opened(port: str, baud: int) -> Any:
+    try:
+        import serial  # type: ignore[import-untyped]  # has no types
+    except ImportError as wrong:
+        raise Misconfigured("pyserial is missing: pip install mysense[sensors]") from wrong
+    if Path(port).is_file():
+        raise Misconfigured(f"{port} is a file, not a serial port; a recording is given as `file`")
+    try:
+        return serial.serial_for_url(port, baudrate=baud, timeout=_SLICE, exclusive=True)
+    except ValueError as wrong:
+        raise Misconfigured(f"{port} is not a port: {wrong}") from wrong
+    except (OSError, termios.error) as wrong:
+        raise _explained(port, wrong) from wrong
+
+
+def _explained(port: str, wrong: Exception) -> Gone | Misconfigured:
+    number = getattr(wrong, "errno", None)
+    if number in (errno.EACCES, errno.EPERM):
+        return Misconfigured(f"{port}: permission denied; {ports.permit(port)}")
+    if number in (errno.EAGAIN, errno.EBUSY):
+        who = ports.holder(port) or "another process"
+        return Gone(f"{port} is in use by {who}; only one can read it, stop the other one")
+    if number == errno.ENOENT:
+        return Gone(f"{port} is not there; is it plugged in?")
+    return Gone(f"{port} cannot be opened: {wrong}")
