@@ -18,6 +18,10 @@ MAX_MESSAGE = 500  # characters of an answer that are worth repeating
 LONGEST_WAIT = 3600.0  # seconds, whatever Retry-After says
 
 
+class Cut(ConnectionError):
+    """This side ended the request: its time was up, or somebody interrupted it."""
+
+
 class Answer(MySenseError):
     """The server answered, and it was not yes.
 
@@ -48,6 +52,8 @@ def reason(wrong: BaseException, hostname: str, timeout: float) -> str:
     """Why there was no answer, from what requests raised."""
     chain = list(_causes(wrong))
     for cause in chain:
+        if isinstance(cause, Cut):
+            return str(cause)
         if isinstance(cause, tls.SSLError):
             return _tls_reason(cause, hostname)
         if isinstance(cause, socket.gaierror):
@@ -74,7 +80,7 @@ def _causes(wrong: BaseException) -> Iterator[BaseException]:
         waiting += [each for each in inner if isinstance(each, BaseException)]
 
 
-_NOT_YET, _EXPIRED, _OTHER_HOST = 9, 10, 62
+_NOT_YET, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64
 _UNKNOWN_SIGNER = {18, 19, 20, 21}
 
 
@@ -84,10 +90,12 @@ def _tls_reason(wrong: tls.SSLError, hostname: str) -> str:
             return "the server does not speak https on this port; set ssl = false or its https port"
         return f"no encrypted connection: {_clean(wrong.reason or str(wrong))}"
     now = datetime.now(UTC)
+    other = f"set hostname to a name that the certificate holds, not {hostname}"
     fixes = {
         _NOT_YET: f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC, set it right",
         _EXPIRED: f"renew it, unless this machine's clock ({now:%Y-%m-%d} UTC) is wrong",
-        _OTHER_HOST: f"set hostname to a name that the certificate holds, not {hostname}",
+        _OTHER_HOST: other,
+        _OTHER_ADDRESS: other,
     }
     signer = "name the PEM file of who signed it in ca_file"
     fix = signer if wrong.verify_code in _UNKNOWN_SIGNER else fixes.get(wrong.verify_code, "")

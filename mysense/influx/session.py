@@ -17,11 +17,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from mysense.influx.answers import Cut
+
 MSGPACK = "application/x-msgpack"
-
-
-class Cut(ConnectionError):
-    """This side ended the request: its time was up, or somebody interrupted it."""
 
 
 class Wire:
@@ -35,6 +33,7 @@ class Wire:
         self._over = threading.Event()  # wakes who waits for a name to be resolved
         self._closed = False
         self.reason = ""  # why the request was cut; empty while it was not
+        self.stale = False  # whether urllib3 has closed the connection
 
     def begin(self) -> threading.Timer:
         """Start the clock of a request."""
@@ -82,9 +81,29 @@ class Wire:
         # a duplicate, because TLS takes the descriptor away from the socket it is given
         with self._lock:
             self._refuse_when_closed()
-            if self._socket is not None:
-                self._socket.close()
+            self._release()
             self._socket = connection.dup()
+            self.stale = False
+
+    def end(self) -> None:
+        """The answer was read; a closed connection's duplicate would keep the other side waiting.
+
+        Not before: a connection may be closed while its answer is still being read.
+        """
+        with self._lock:
+            if self.stale:
+                self._release()
+
+    def _release(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+
+    def drop(self) -> None:
+        """Close the connection, whoever still holds its pool."""
+        with self._lock:
+            self._shut()
+            self._release()
 
     def _resolve(self, host: str, port: int) -> list[Any]:
         """getaddrinfo, in a thread of its own because nothing can interrupt it."""
@@ -115,6 +134,9 @@ class Wire:
     def _cut(self, reason: str) -> None:
         self.reason = self.reason or reason
         self._over.set()
+        self._shut()
+
+    def _shut(self) -> None:
         if self._socket is not None:
             with contextlib.suppress(OSError):  # not connected any more: all the better
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -144,6 +166,11 @@ class Session(requests.Session):
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter(self._wire))
 
+    def close(self) -> None:
+        """Close the connection; the next request makes another."""
+        super().close()
+        self._wire.drop()
+
     def interrupt(self) -> None:
         """End the request in flight, and every later one."""
         self._wire.close()
@@ -158,9 +185,9 @@ class Session(requests.Session):
         try:
             response = super().send(request, **options)
             self._wire.verify()  # an answer that ends where its socket does looks complete
+            self._wire.end()
         except BaseException:
-            for adapter in self.adapters.values():
-                adapter.close()
+            self.close()
             self._wire.verify()
             raise
         finally:
@@ -188,9 +215,17 @@ def _pools(wire: Wire) -> dict[str, Any]:
         def _new_conn(self) -> socket.socket:
             return wire.connect(self._dns_host, self.port, self.socket_options)
 
+        def close(self) -> None:
+            super().close()
+            wire.stale = True
+
     class Encrypted(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
             return wire.connect(self._dns_host, self.port, self.socket_options)
+
+        def close(self) -> None:
+            super().close()
+            wire.stale = True
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

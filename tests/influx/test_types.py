@@ -48,7 +48,7 @@ def test_a_value_fits_where_it_can_be_read_back(types, value, fitted):
 )
 def test_what_would_lose_something_is_a_misfit(types, value):
     """With the field in the reason."""
-    with pytest.raises(Misfit, match="^v: "):
+    with pytest.raises(Misfit, match=r"^v: "):
         Columns({"v": types}).fit("v", value)
 
 
