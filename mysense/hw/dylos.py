@@ -15,7 +15,7 @@ _LINE = re.compile(
     rb"|\d\d/\d\d/\d\d \d\d:\d\d(:\d\d)?,(?P<dated>\d{1,6},\d{1,6}(,\d{1,6},\d{1,6})?)"
 )
 _DENSITY = 1.65e12  # ug/m3
-_SAMPLES = 3531.5  # of 0.01 cubic foot in a m3
+_SAMPLES = 3531.46667  # of 0.01 cubic foot in a m3
 _FINE, _COARSE = 0.44e-6, 2.60e-6  # radii in m
 
 
