@@ -9,13 +9,14 @@ PYTHON ?= python3
 INFLUX ?=
 ARGS ?=
 TESTS ?= tests
+WITH ?=
 
 VENV := .venv
 TESTED := build/venv
 LOCKED := pip --disable-pip-version-check install -q --require-hashes --no-build-isolation
 OURS := pip --disable-pip-version-check install -q --no-deps --no-build-isolation
 SOURCES := pyproject.toml README.md LICENSE MySense.conf MySense.py \
-	$(shell find mysense channels sensors testdata -type f ! -name '*.pyc')
+	$(shell find mysense channels sensors testdata -name __pycache__ -prune -o -print)
 
 # msgpack has no wheel for 32-bit Pis: then its sources are taken, and need no compiler this way
 export MSGPACK_PUREPYTHON := 1
@@ -50,7 +51,7 @@ help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
 
 .PHONY: install
-install: $(VENV)/.run  ## make .venv with MySense and what it needs
+install: $(VENV)/.run $(WITH:%=$(VENV)/.%)  ## .venv with MySense; WITH="fast sensors" for extras
 
 .PHONY: demo
 demo: $(VENV)/.run  ## a kit and a server in one go; INFLUX=host:port goes over that InfluxDB
@@ -94,7 +95,9 @@ COMPILE = build/lock/bin/uv pip compile -q --universal --python-version 3.11 \
 lock: build/lock/bin/uv  ## requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) pyproject.toml -o requirements/run.txt
 	@$(COMPILE) -c requirements/run.txt pyproject.toml --extra fast -o requirements/fast.txt
-	@$(COMPILE) -c requirements/fast.txt pyproject.toml --extra fast --group dev -o requirements/dev.txt
+	@$(COMPILE) -c requirements/run.txt pyproject.toml --extra sensors -o requirements/sensors.txt
+	@$(COMPILE) -c requirements/fast.txt -c requirements/sensors.txt pyproject.toml \
+		--extra fast --extra sensors --group dev -o requirements/dev.txt
 	@$(COMPILE) -c requirements/dev.txt --group docs -o requirements/docs.txt
 	@$(COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt
 	@$(COMPILE) --no-deps --group neighbours -o requirements/neighbours.txt
@@ -115,12 +118,8 @@ $(VENV)/.run: $(VENV)/.needs $(SOURCES)
 	@$(VENV)/bin/$(OURS) --force-reinstall .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.needs requirements/dev.txt
-	@$(VENV)/bin/$(LOCKED) -r requirements/dev.txt
-	@touch $@
-
-$(VENV)/.docs: $(VENV)/.needs requirements/docs.txt
-	@$(VENV)/bin/$(LOCKED) -r requirements/docs.txt
+$(VENV)/.%: requirements/%.txt $(VENV)/.needs
+	@$(VENV)/bin/$(LOCKED) -r $<
 	@touch $@
 
 # The wheel under test is built from the source distribution, so both are known to work.

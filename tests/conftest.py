@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import sysconfig
@@ -52,6 +53,16 @@ def pytest_sessionstart() -> None:
     site_packages = Path(sysconfig.get_path("purelib")).resolve()
     if not Path(mysense.__file__).resolve().is_relative_to(site_packages):
         pytest.exit(f"the wheel is to be tested, not {mysense.__file__}", returncode=1)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Verbs that run in this process set up logging; the next test begins without that."""
+    logger = logging.getLogger("mysense")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    yield
+    logger.handlers[:], level, logger.propagate = before
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -118,6 +118,7 @@ def test_requirements_name_no_host(path):
     [
         ("run", PROJECT["project"]["dependencies"]),
         ("fast", PROJECT["project"]["optional-dependencies"]["fast"]),
+        ("sensors", PROJECT["project"]["optional-dependencies"]["sensors"]),
         ("dev", PROJECT["dependency-groups"]["dev"]),
         ("docs", PROJECT["dependency-groups"]["docs"]),
         ("build", PROJECT["build-system"]["requires"]),
