@@ -41,6 +41,8 @@ def next_task(cursor: Cursor, now: float) -> Task:
     """What to ask about the database of `cursor`; `now` is the server's clock, about."""
     if cursor.columns is None or not cursor.columns.data:
         return Keys(cursor)
+    if cursor.low is None and not cursor.columns.info:
+        cursor.low = cursor.resume_at  # there is no ident to be looked up
     if cursor.low is None:
         return Begin(cursor)
     if cursor.idle:
