@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from mysense.hw.faults import Faults
 from mysense.hw.i2c import Bus, NotInstalled, open_bus
 
-_FUNCTIONS = 0x0EFF_0009  # plain I2C, and all of SMBus that is emulated with it
+_FUNCTIONS = 0x0EFF_0008  # all of SMBus that the kernel emulates on a bus of a Pi
 
 
 class Device(Protocol):
@@ -74,46 +74,27 @@ class SimulatedBus:
             self._address = argument
         elif request == known.I2C_SMBUS:
             self._smbus(known, argument)
-        elif request == known.I2C_RDWR:
-            self._messages(known, argument)
         else:
             raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
         return 0
 
     def _smbus(self, known: ModuleType, message: Any) -> None:
         """One SMBus command as the kernel emulates it with plain I2C."""
-        data, reading = message.data.contents, message.read_write == known.I2C_SMBUS_READ
-        command = bytes([message.command])
+        reading, command = message.read_write == known.I2C_SMBUS_READ, bytes([message.command])
+        data = message.data.contents.block  # byte and word are at its start
         if message.size == known.I2C_SMBUS_QUICK:
             self._device(self._address)
+        elif message.size == known.I2C_SMBUS_BYTE and reading:
+            data[0] = self._read(self._address, 1)[0]
         elif message.size == known.I2C_SMBUS_BYTE:
-            if reading:
-                data.byte = self._read(self._address, 1)[0]
-            else:
-                self._write(self._address, command)
-        elif message.size == known.I2C_SMBUS_BYTE_DATA and not reading:
-            self._write(self._address, command + bytes([data.byte]))
-        elif message.size in (known.I2C_SMBUS_BYTE_DATA, known.I2C_SMBUS_I2C_BLOCK_DATA):
-            self._read_data(known, message, command)
+            self._write(self._address, command)
         else:
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-
-    def _read_data(self, known: ModuleType, message: Any, command: bytes) -> None:
-        data = message.data.contents
-        self._write(self._address, command)
-        if message.size == known.I2C_SMBUS_BYTE_DATA:
-            data.byte = self._read(self._address, 1)[0]
-            return
-        values = self._read(self._address, data.block[0])
-        data.block[1 : 1 + len(values)] = list(values)
-
-    def _messages(self, known: ModuleType, transfer: Any) -> None:
-        for message in transfer.msgs[: transfer.nmsgs]:
-            if message.flags & known.I2C_M_RD:
-                for at, value in enumerate(self._read(message.addr, message.len)):
-                    message.buf[at] = value
+            values = _values(known, message.size, data[0])
+            if reading:
+                self._write(self._address, command)
+                data[values] = list(self._read(self._address, values.stop - values.start))
             else:
-                self._write(message.addr, message.buf[: message.len])
+                self._write(self._address, command + bytes(data[values]))
 
     def _write(self, address: int, data: bytes) -> None:
         device = self._device(address)
@@ -142,6 +123,15 @@ class SimulatedBus:
         if gone or address not in self._devices:
             raise OSError(errno.EREMOTEIO, os.strerror(errno.EREMOTEIO))
         return self._devices[address]
+
+
+def _values(known: ModuleType, size: int, length: int) -> slice:
+    """Where the values of a command of this size are; a block has its length before them."""
+    if size == known.I2C_SMBUS_I2C_BLOCK_DATA:
+        return slice(1, 1 + length)
+    if size in (known.I2C_SMBUS_BYTE_DATA, known.I2C_SMBUS_WORD_DATA):
+        return slice(0, 1 if size == known.I2C_SMBUS_BYTE_DATA else 2)
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
 
 def _private_copy(
