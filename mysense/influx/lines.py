@@ -52,11 +52,13 @@ class Encoded:
     Attributes:
         body: lines, the last one without a line end; empty when all were refused.
         refused: why, by index into the batch.
+        misfits: whether some were refused only because their columns have another type.
         book: what the database will hold once it has accepted the body.
     """
 
     body: bytes
     refused: Mapping[int, str]
+    misfits: bool
     book: Book
 
 
@@ -88,7 +90,7 @@ class Encoder:
                 raise ValueError("a batch holds the telegrams of one kit")
             run.take(station, block, at, new=bool(new))
             at += len(block)
-        return Encoded(b"\n".join(run.lines), run.refused, run.book)
+        return Encoded(b"\n".join(run.lines), run.refused, run.misfits, run.book)
 
     def _new_station(self, ident: Ident) -> Station:
         if len(self._stations) >= MANY:
@@ -105,6 +107,7 @@ class _Run:
         self.book = book
         self.lines: list[bytes] = []
         self.refused: dict[int, str] = {}
+        self.misfits = False
 
     def take(self, station: Station, block: Block, at: int, *, new: bool) -> None:
         """Encode telegrams of one ident, the first of them at index `at` of the batch."""
@@ -157,6 +160,7 @@ class _Run:
             line = station.line(data, self.book.data, new=new)
         except (Unsendable, Misfit) as wrong:
             self.refused[index] = str(wrong)
+            self.misfits = self.misfits or isinstance(wrong, Misfit)
             return
         if info:
             time: int = data["time"]  # type: ignore[assignment]  # the entry that is an int

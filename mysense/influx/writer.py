@@ -69,15 +69,17 @@ class Writer:
             raise Refused(encoded.refused)
 
     def book(self, name: str) -> Book:
-        """What `name` holds; the server is asked for the types of its fields where unknown."""
-        if name in self._books:
-            return self._books[name]
-        book = Book()
+        """What `name` is known to hold; the server is asked where nothing is known yet."""
+        return self._books[name] if name in self._books else self.relearn(name, Book())
+
+    def relearn(self, name: str, book: Book) -> Book:
+        """`book` with the types that the fields of `name` have now, as far as it may be known."""
+        fresh = Book(book.ident, book.day)
         for measurement, field, types in field_keys(self._field_keys(name)):
-            columns = book.columns(measurement)
+            columns = fresh.columns(measurement)
             if columns is not None:
                 columns.set(field, *types)
-        return book
+        return fresh
 
     def _field_keys(self, name: str) -> bytes:
         try:
@@ -92,7 +94,9 @@ class Writer:
         try:
             encoded = self._encoder.encode(batch, book)
         except InfoMisfit as wrong:
-            raise Hold(f"{batch[0].kit}: {wrong}; drop or correct the series info there") from None
+            kit = batch[0].kit
+            self.forget(kit)  # the next probe looks again
+            raise Hold(f"{kit}: {wrong}; drop or correct the series info there") from None
         if len(encoded.body) > MAX_BODY:
             raise TooLarge(f"{len(encoded.body)} bytes, more than the {MAX_BODY} of one request")
         return encoded
@@ -125,7 +129,7 @@ class Writer:
         return wrong
 
     def forget(self, name: str) -> None:
-        """`name` is not there (any more): whatever comes next under this name is empty."""
+        """What was known of `name` holds no longer."""
         self._books.pop(name, None)
 
     def verdict(self, answer: Answer, name: str) -> MySenseError:
@@ -146,16 +150,18 @@ class _Attempts:
     def run(self) -> Encoded:
         """Returns what was accepted, with its book."""
         book = self._writer.book(self._name).copy()
-        while True:
+        encoded = self._writer.encode(self._batch, book)
+        if encoded.misfits:  # nothing is refused for what somebody may have dropped meanwhile
+            book = self._writer.relearn(self._name, book)
             encoded = self._writer.encode(self._batch, book)
-            if not encoded.body:
-                return Encoded(b"", encoded.refused, book)
+        while encoded.body:
             try:
                 self._writer.send(self._name, encoded.body)
+                break
             except Answer as answer:
                 book = self._after(answer, book)
-            else:
-                return encoded
+            encoded = self._writer.encode(self._batch, book)
+        return encoded
 
     def _after(self, answer: Answer, book: Book) -> Book:
         """The book to try again with. Raises what the answer means otherwise."""
