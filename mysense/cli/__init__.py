@@ -76,14 +76,23 @@ def guarded(name: str, work: Callable[[], int]) -> int:
         return CONFIGURATION
     except MySenseError as wrong:
         print(f"{name}: {wrong}", file=sys.stderr)
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as wrong:  # a full disk, no rights: for a person to mend
         where = f"{wrong.filename}: " if wrong.filename else ""
-        print(f"{name}: {where}{wrong.strerror or wrong}", file=sys.stderr)
+        if not isinstance(wrong, BrokenPipeError):  # head and its like have seen enough
+            print(f"{name}: {where}{wrong.strerror or wrong}", file=sys.stderr)
+        _give_up_stdout()
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
     return FAILED
+
+
+def _give_up_stdout() -> None:
+    """Let what stdout could not take find no such error again when Python ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _data_as_utf8() -> None:
