@@ -69,6 +69,7 @@ def _stage(args: argparse.Namespace, folder: Path, kits: set[str]) -> Stage:
         *(f"{s}.hostname={host}" for s in ("influxpub", "influxsub")),
         *(f"{s}.port={port}" for s in ("influxpub", "influxsub")),
         f"influxsub.databases={','.join(sorted(kits))}",
+        "influxsub.update=1",  # the database may be made only now
     )
     return Stage(f"InfluxDB at {args.influx}", "influxpub", "influxsub", options)
 
