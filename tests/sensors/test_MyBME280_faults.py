@@ -99,6 +99,39 @@ def test_stuck_in_mid_burst(last, value):
             sensor.read()
 
 
+class Tearing:
+    """A chip whose bus gets stuck before the last byte of a measurement, and stays so."""
+
+    def __init__(self, value):
+        self._chip, self._value, self._stuck = chip(), bytes([value]), False
+        self.power_on, self.write = self._chip.power_on, self._chip.write
+
+    def read(self, length):
+        if self._stuck:
+            return self._value * length
+        values = self._chip.read(length)
+        self._stuck = length == 8
+        return values[:-1] + self._value if self._stuck else values
+
+
+@pytest.mark.parametrize("value", [0x00, 0xFF])
+def test_stuck_from_the_last_byte_on(value):
+    """A burst that could be the chip's does not count when the bus is stuck after it."""
+    with wired({0x77: Tearing(value)}) as sensor:
+        sensor.open()
+        with pytest.raises(Gone, match="stuck"):
+            sensor.read()
+
+
+@pytest.mark.parametrize(("value", "reason"), [(0x00, "stuck low"), (0xFF, "stuck high")])
+def test_stuck_for_one_burst(value, reason):
+    """A burst of nothing but what a stuck line gives is told as that."""
+    with wired({0x77: chip(bytes([value]) * 8)}) as sensor:
+        sensor.open()
+        with pytest.raises(Gone, match=reason):
+            sensor.read()
+
+
 def test_nothing_measured():
     """What the registers hold after a reset is no measurement."""
     with wired({0x77: chip(bytes.fromhex("8000008000008000"))}) as sensor:
