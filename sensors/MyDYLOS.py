@@ -22,7 +22,7 @@ from typing import Literal
 import attrs
 
 from mysense.errors import MySenseError
-from mysense.hw import dylos, faults, ports
+from mysense.hw import advice, dylos, faults, ports
 from mysense.hw.linebuffer import Line
 from mysense.hw.recording import Recording
 from mysense.hw.serial import Clock, SerialLines
@@ -31,6 +31,7 @@ from mysense.options import option
 from mysense.plugin import Field, Finding, Gone, Misconfigured, Sensor, SensorSettings, Transient
 
 _MOST = 100_000  # particles in 0.01 cubic foot that are believed
+_FIX = "see that the Dylos is switched on: after a power failure it stays off; and its cable"
 _CHECK = 130.0  # seconds that a check waits for a line: the first one may be dropped
 
 
@@ -139,7 +140,7 @@ class DylosSensor(Sensor[DylosSettings]):
             try:
                 port = self._port()
             except MySenseError as wrong:
-                yield Finding(False, "the adapter of the Dylos", str(wrong))
+                yield advice.finding(wrong)
                 return
             yield Finding(True, f"the Dylos is at {port}")
             if Path(port).exists():  # else it is a URL, or was unplugged just now
@@ -202,10 +203,7 @@ class DylosSensor(Sensor[DylosSettings]):
     def _silence(self, lines: SerialLines) -> str:
         if self._stop.is_set():
             return "ended from outside"
-        return (
-            f"{lines.port}: no line for {lines.quiet:.0f} s; is the Dylos on? "
-            "After a power failure it stays off until somebody switches it on"
-        )
+        return f"{lines.port}: no line for {lines.quiet:.0f} s; {_FIX}"
 
     def _live(self) -> Finding:
         units = {field.name: field.unit for field in self.fields}
@@ -214,7 +212,7 @@ class DylosSensor(Sensor[DylosSettings]):
                 self.open()
                 values = self._reading(min(self.settings.stale, _CHECK))
         except MySenseError as wrong:
-            return Finding(False, "a live reading", str(wrong))
+            return advice.finding(wrong, _FIX)
         texts = (f"{name} {value:g} {units[name]}" for name, value in values.items())
         return Finding(True, f"a live reading: {', '.join(texts)}")
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from mysense.plugin import Finding, Gone, Misconfigured
+from mysense.hw.advice import Absent, Fixable
+from mysense.plugin import Finding
 
 LINKS = Path("/dev/serial")
 _VID_PID = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
@@ -37,19 +38,22 @@ def find(usbid: str, links: Path = LINKS) -> str:
         links: the folder of these two.
 
     Raises:
-        Gone: there is none.
-        Misconfigured: there are several.
+        Absent: there is none.
+        Fixable: there are several.
     """
     wanted = usbid.strip().lower()
     found = _by_vid_pid(wanted) if _VID_PID.fullmatch(wanted) else _by_name(wanted, links)
     if len(found) > 1:
-        raise Misconfigured(
-            f"several serial adapters match usbid = {usbid}: {', '.join(found)}; "
-            f"take more of a name, best one of {links}/by-path, or give port"
+        raise Fixable(
+            f"several serial adapters match usbid = {usbid}: {', '.join(found)}",
+            f"take more of a name, best of one in {links}/by-path",
         )
     if not found:
         there = ", ".join(link.name for link in adapters(links).values()) or "none at all"
-        raise Gone(f"no serial adapter matches usbid = {usbid}; plugged in: {there}")
+        raise Absent(
+            f"no serial adapter matches usbid = {usbid}",
+            f"plug it in, or take usbid from what is plugged in: {there}",
+        )
     return found[0]
 
 

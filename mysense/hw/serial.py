@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mysense.hw import ports
-from mysense.hw.linebuffer import Line, LineBuffer
-from mysense.plugin import Gone, Misconfigured
+from mysense.hw.advice import Absent, Fixable
+from mysense.hw.linebuffer import LONGEST, Line, LineBuffer
+from mysense.plugin import Gone
 
 Clock = Callable[[], float]
 """Monotonic seconds."""
@@ -31,8 +32,8 @@ class SerialLines:
         baud: bits a second; 8 data bits, no parity, 1 stop bit.
 
     Raises:
-        Gone: it is not there, or somebody else has it open.
-        Misconfigured: it can never be opened like this; the text says what to do.
+        Absent: it is not there, or somebody else has it open.
+        Fixable: it can never be opened like this.
     """
 
     def __init__(
@@ -59,14 +60,14 @@ class SerialLines:
         Raises:
             Gone: it was unplugged.
         """
+        received = 0
         while not self._buffer.ready:
             before = self._clock()
-            self._receive(before)
-            if self._buffer.ready:
-                break
-            if stop.is_set():
-                return None
-            if before - self._waiting >= patience:
+            got = self._receive(before)
+            received += got
+            late = before - self._waiting >= patience
+            over = late and (not got or received > LONGEST)  # never in the middle of a line
+            if not self._buffer.ready and (over or stop.is_set()):
                 self._waiting = before
                 return None
         self._waiting = self._spoken = self._clock()
@@ -76,8 +77,8 @@ class SerialLines:
         """Let go of the port; may be called twice."""
         self._serial.close()
 
-    def _receive(self, before: float) -> None:
-        """Take what is there, or wait for one byte for a moment.
+    def _receive(self, before: float) -> int:
+        """Take what is there, or wait for one byte for a moment; returns how many came.
 
         Silence counts only up to `before`, when the wait that brought nothing began: a process
         that was held up has not listened, and must not take the rest of a line for a new one.
@@ -91,30 +92,31 @@ class SerialLines:
             self._heard = self._clock()
         else:
             self._buffer.silence(before - self._heard)
+        return len(data)
 
 
 def _opened(port: str, baud: int) -> Any:
     try:
         import serial  # type: ignore[import-untyped]  # has no types
     except ImportError as wrong:
-        raise Misconfigured("pyserial is missing: pip install mysense[sensors]") from wrong
+        raise Fixable("pyserial is missing", "pip install mysense[sensors]") from wrong
     if Path(port).is_file():
-        raise Misconfigured(f"{port} is a file, not a serial port; a recording is given as `file`")
+        raise Fixable(f"{port} is no serial port but a file", "give a recording as `file`")
     try:
         return serial.serial_for_url(port, baudrate=baud, timeout=_SLICE, exclusive=True)
     except ValueError as wrong:
-        raise Misconfigured(f"{port} is not a port: {wrong}") from wrong
+        raise Fixable(f"{port} is no port: {wrong}", "give a path or a URL of pyserial") from wrong
     except (OSError, termios.error) as wrong:
         raise _explained(port, wrong) from wrong
 
 
-def _explained(port: str, wrong: Exception) -> Gone | Misconfigured:
+def _explained(port: str, wrong: Exception) -> Absent | Fixable:
     number = getattr(wrong, "errno", None)
     if number in (errno.EACCES, errno.EPERM):
-        return Misconfigured(f"{port}: permission denied; {ports.permit(port)}")
+        return Fixable(f"{port}: permission denied", ports.permit(port))
     if number in (errno.EAGAIN, errno.EBUSY):
         who = ports.holder(port) or "another process"
-        return Gone(f"{port} is in use by {who}; only one can read it, stop the other one")
+        return Absent(f"{port} is in use by {who}", "stop that one: a port has one reader")
     if number == errno.ENOENT:
-        return Gone(f"{port} is not there; is it plugged in?")
-    return Gone(f"{port} cannot be opened: {wrong}")
+        return Absent(f"{port} is not there", "plug it in, or correct `port`")
+    return Absent(f"{port} cannot be opened: {wrong}", "look at the cable and at `port`")

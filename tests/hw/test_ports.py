@@ -45,7 +45,7 @@ def test_link_is_given(links):
 
 def test_none(links):
     """Where nothing matches, what is there is named."""
-    with pytest.raises(Gone, match=r"CP2102; plugged in: .*FTDI"):
+    with pytest.raises(Gone, match=r"CP2102: .* plugged in: .*FTDI"):
         ports.find("CP2102", links)
 
 
