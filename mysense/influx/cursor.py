@@ -61,7 +61,7 @@ class Cursor:
         self.plan = Plan(Columns())
         self.low: int | None = None
         """The second at which the next window begins; None until it is known."""
-        self.width = WEEK
+        self.width = DAY
         self.idle = False
         """Whether everything up to now has been read."""
         self.probed: object = None  # what was there when last looked

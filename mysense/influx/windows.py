@@ -222,8 +222,9 @@ class Window:
             cursor.rewind()
         else:
             cursor.low = self.high
-            if rows < size * 2 // 5:
-                cursor.width *= 4 if rows == 0 else 2
+            # wide enough for many rows, with room for some more: what is cut was read in vain
+            wanted = cursor.width * min(4.0, 0.7 * size / max(rows, 1))
+            cursor.width = max(cursor.width, int(wanted))
         if cursor.second is not None:
             cursor.idents.forget(min(cursor.low or 0, cursor.second - cursor.reach.overlap))
 

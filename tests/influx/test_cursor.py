@@ -14,6 +14,7 @@ NOW = MONDAY + 10 * WEEK
 def cursor(low, **reach):
     made = Cursor("A_1", Reach(**reach))
     made.low = low
+    made.width = WEEK
     return made
 
 
