@@ -53,6 +53,8 @@ class Replay(Subscriber[ReplaySettings]):
         super().__init__(settings, section)
         self.count = self.bad = 0
         """Telegrams and lines that are none, read so far."""
+        self.at_end = False
+        """Whether the last file was read to its end: nothing to give may also mean interrupted."""
         self._refused = refused
         self._items: Iterator[Telegram] | None = None
         self._shift = 0
@@ -71,6 +73,7 @@ class Replay(Subscriber[ReplaySettings]):
             self._items = islice(self._read(), self.settings.count)
         if self.settings.speed is None:
             batch = list(islice(self._items, _CHUNK))
+            self.at_end = not batch
         else:
             batch = list(self._due(self.settings.speed))
         self.count += len(batch)
@@ -129,6 +132,7 @@ class Replay(Subscriber[ReplaySettings]):
             telegram = self._next or next(self._items, None)
             self._next = None
             if telegram is None:
+                self.at_end = True
                 return
             if self._began is None:
                 self._began = (time.monotonic(), telegram.time)

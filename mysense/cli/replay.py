@@ -165,7 +165,8 @@ def _tell(source: Replay, summaries: list[OutputSummary], engine: Engine, second
     intake = engine.intakes[0]
     repeats = f", {intake.repeats} of them repeats" if intake.repeats else ""
     say(f"{source.count} telegrams read{repeats}, {seconds:.1f} s")
-    complete = intake.finished and intake.error is None and not intake.refused
+    read = source.at_end and intake.finished and intake.error is None
+    complete = read and not intake.refused
     if intake.refused:
         journal = engine.journal.path
         say(f"{intake.refused} telegrams refused, see `mysense dead list --journal {journal}`")
