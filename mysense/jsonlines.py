@@ -73,6 +73,7 @@ class Reader:
         self._ident: Ident | None = None
         self._source: Any = None  # the JSON object that self._ident was made of
         self._lost = "no ident came before this line"
+        self._prefix: bytes | None = None  # how a line begins that repeats the ident, up to data
         self.announced: Ident | None = None
         """The last ident, where no data have followed it yet."""
         self.unknown: dict[str, str] = {}
@@ -126,6 +127,10 @@ class Reader:
             self._refused.write(raw)
 
     def _take(self, raw: bytes) -> Telegram | None:
+        if self._prefix is not None and raw.startswith(self._prefix):
+            telegram = self._take_data(raw[len(self._prefix) :].rstrip())
+            if telegram is not None:
+                return telegram
         try:
             source = _parse(raw)
         except TelegramError:
@@ -144,7 +149,21 @@ class Reader:
             raise TelegramError(f"data: {data}")
         telegram = Telegram.from_json(self._ident, data, latest=self._latest)
         self.announced = None
+        self._prefix = _prefix(raw) if "ident" in source else None
         return telegram
+
+    def _take_data(self, rest: bytes) -> Telegram | None:
+        """The telegram of a line that repeats the ident to the letter; None: look closely."""
+        if self._ident is None or not rest.endswith(b"}"):
+            return None
+        try:
+            text = rest[:-1].decode()
+            data, end = _plain_decoder.raw_decode(text)
+            if end != len(text) or text.count('":') != len(data):  # perhaps a key came twice
+                return None
+            return Telegram.from_json(self._ident, data, latest=self._latest)
+        except (TelegramError, ValueError, TypeError, RecursionError):
+            return None
 
     def _announce(self, ident: Any) -> None:
         if ident == self._source:  # most files repeat the ident on every line
@@ -162,7 +181,7 @@ class Reader:
 
     def _forget_ident(self) -> None:
         """Data must not be given to an older kit when the line before may have held an ident."""
-        self._ident = self._source = self.announced = None
+        self._ident = self._source = self.announced = self._prefix = None
         self._lost = f"line {self._number}, which may have held it, was refused"
 
 
@@ -185,6 +204,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Doubled:
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_object)
+_plain_decoder = json.JSONDecoder()
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
@@ -196,6 +216,18 @@ def _parse(raw: bytes) -> dict[str, Any]:
     if unknown := sorted(source.keys() - {"ident", "data"}):
         raise TelegramError(f"unknown key {short(unknown[0])}, known are 'ident' and 'data'")
     return source
+
+
+def _prefix(raw: bytes) -> bytes | None:
+    """What of a line comes before its data, where any data could stand there instead."""
+    match = re.match(rb'\s*\{\s*"ident"\s*:.*?[}],\s*"data"\s*:\s*', raw, re.DOTALL)
+    if match is None:
+        return None
+    try:
+        whole = _parse(match[0] + b"{}}")
+    except TelegramError:
+        return None
+    return match[0] if whole.keys() == {"ident", "data"} and whole["data"] == {} else None
 
 
 def _decode(raw: bytes) -> Any:

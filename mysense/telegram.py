@@ -257,22 +257,33 @@ class Telegram:
         """
         if source.__class__ is not dict:
             raise TelegramError(f"data: expected an object, found {_kind(source)}")
+        if latest is None:
+            latest = _time.time() + DAY
+        if _is_plain(source, latest):
+            return cls(ident, MappingProxyType(source.copy()))
         data: dict[str, Value] = {}
         for name, value in source.items():
-            # the exact classes first: this loop is the price of every telegram
-            if value.__class__ is float and name != "time":
-                if value - value != 0.0:
-                    raise TelegramError(f"{_of(name)}: {value} is not a number; leave it out")
-                data[name] = value
-            elif name == "time":
-                data["time"] = check_time(value, latest)
-            else:
-                data[name] = _value(value, name)
+            data[name] = check_time(value, latest) if name == "time" else _value(value, name)
             if name not in _good_fields:
                 _check_new_field(name)
         if "time" not in data:
             raise TelegramError("data: time is missing; every telegram needs one")
         return cls(ident, MappingProxyType(data))
+
+
+def _is_plain(source: dict[str, Any], latest: float) -> bool:
+    """Whether there is nothing to check or convert any more, as in nearly all telegrams.
+
+    It looks at all values at once, which is several times as fast as one by one.
+    """
+    time = source.get("time")
+    return (
+        time.__class__ is int
+        and 0 <= time <= latest
+        and list(map(type, source.values())).count(float) == len(source) - 1
+        and source.keys() <= _good_fields
+        and isfinite(sum(source.values()))
+    )
 
 
 _good_fields = {"time"}  # names found good before: a bounded memory, so each is checked once
@@ -287,6 +298,10 @@ def _check_new_field(name: object) -> None:
 def _value(value: object, name: object) -> Value:
     if value is None:
         return None
+    if value.__class__ is float:
+        if not isfinite(value):
+            raise TelegramError(f"{_of(name)}: {value} is not a number; leave it out")
+        return value
     if value.__class__ is int:
         if abs(value) > MAX_WHOLE:
             raise TelegramError(
