@@ -84,6 +84,10 @@ class Chip:
 
     def _identify(self) -> None:
         found = {self._bus.read_byte_data(self.address, _ID) for _ in range(3)}
+        if len(found) == 1 and CHIP_ID not in found:  # this may stop the sensor: make sure
+            for _ in range(8):
+                self._sleep(0.01)
+                found.add(self._bus.read_byte_data(self.address, _ID))
         if len(found) > 1:
             raise Transient(f"{self._name}: its id reads differently each time; check the wires")
         chip_id = found.pop()

@@ -99,6 +99,29 @@ def test_stuck_in_mid_burst(last, value):
             sensor.read()
 
 
+class Dithering:
+    """Whoever asks gets the same wrong byte for a while, then another."""
+
+    def __init__(self):
+        self._left = 6
+
+    def power_on(self):
+        pass
+
+    def write(self, data):
+        pass
+
+    def read(self, length):
+        self._left -= 1
+        return bytes([0x58 if self._left > 0 else 0x60]) * length
+
+
+def test_disturbed_id_does_not_stop_it():
+    """What looks like a BMP280 for an instant is tried again, not given up."""
+    with wired({0x77: Dithering()}) as sensor, pytest.raises(Gone, match="reads differently"):
+        sensor.open()
+
+
 class Tearing:
     """A chip whose bus gets stuck before the last byte of a measurement, and stays so."""
 
