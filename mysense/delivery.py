@@ -186,7 +186,7 @@ class Delivery:
             return self._full_at - self._clock()
         rows = self._view.rows(self._cursor, settings.bufsize, settings.max_bytes)
         if not rows:
-            self._seen = head
+            self._seen = self._cursor = max(self._cursor, head)  # what was there was given up
             return _LOOK_UP
         if rows[-1].seq >= head and len(rows) < settings.bufsize:  # nothing cut it short
             age = time.time() - rows[0].at

@@ -13,6 +13,7 @@ from mysense.journal import Journal
 
 _DAY = 86_400
 _CHUNK = 1000  # telegrams a transaction: others get their turn in between
+_PAGES = 2000  # given back to the disk at a time
 _FULL = 0.8  # of max_mb, unsent: from there on inputs that can wait do
 _EVERYTHING = 2**63 - 1
 _GAPS = (
@@ -61,8 +62,7 @@ def trim(
             more = step.drop_old(keep_days) or (size_mb(db) > max_mb and step.drop_oldest())
             journal.full = step.share_unsent() * size_mb(db) > _FULL * max_mb
         given_up += step.given_up
-    with journal.transaction() as db:
-        db.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+    journal.shrink(_PAGES)
     if given_up:
         _log.error(
             "the journal is over its limits (max_mb = %g): gave up %d of the oldest telegrams "
