@@ -495,6 +495,16 @@ def test_hold_in_the_middle_of_a_bisection(journal, rig):
     assert one.shelf.got == wanted(4)
 
 
+def test_hold_of_a_first_half_holds_the_second_too(journal, rig):
+    """What follows within the same batch waits behind, and is counted once."""
+    one = rig(script=[Unacceptable("x"), Hold("dropped")])
+    fill(journal, 4)
+    one.settle()
+    assert (one.shelf.got, counts(journal)) == ([], (0, 0, 4, 0, 0))
+    one.pass_time(PROBE_EVERY + 1)
+    assert one.shelf.got == wanted(4)
+
+
 def test_a_long_release_does_not_keep_others_waiting(journal, rig):
     """What one kit has piled up and what comes from others take turns."""
     one = rig(rule=closed_to("a"), bufsize=2)

@@ -195,9 +195,14 @@ def test_telegrams_and_position_are_one_transaction(journal):
 def test_a_failed_transaction_leaves_the_journal_usable(journal):
     """Whatever is raised inside, the next transaction works and numbers go on."""
     journal.append([telegram(1)])
-    with pytest.raises(RuntimeError), journal.transaction() as db:
-        db.execute("DELETE FROM telegrams")
-        raise RuntimeError
+
+    def fails():
+        with journal.transaction() as db:
+            db.execute("DELETE FROM telegrams")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
     journal.append([telegram(2)])
     assert (len(rows(journal)), journal.head) == (2, 2)
 
@@ -320,7 +325,7 @@ def test_two_engines_are_refused(path, journal):
 
 def test_another_process_is_refused(path, journal):
     """The lock holds between processes."""
-    code = "import sys, pathlib; from mysense.journal import Journal; Journal(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib, mysense.journal as j; j.Journal(pathlib.Path(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", code, path],
         capture_output=True,

@@ -1,0 +1,98 @@
+"""The numbers of the status."""
+
+from __future__ import annotations
+
+import pytest
+
+from mysense.journal import Journal, Outcome
+from mysense.journalview import View
+from tests.pipeline import account, telegram
+
+
+class Now:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def now():
+    return Now()
+
+
+@pytest.fixture
+def journal(tmp_path, now):
+    opened = Journal(tmp_path / "journal.db", now=now)
+    opened.register("shelf")
+    for second in range(4):
+        now.now = 1000.0 + second
+        opened.append([telegram(second)])
+    now.now = 1010.0
+    yield opened
+    opened.close()
+
+
+def rows(journal):
+    with View(journal.path) as view:
+        return view.rows(0, 100, 10**6)
+
+
+def test_lag_is_the_age_of_the_oldest_not_acknowledged(journal, now):
+    """In seconds since it was written down."""
+    before = account(journal, now=now).lag
+    journal.settle("shelf", Outcome(1, rows(journal)[:1]))
+    assert (before, account(journal, now=now).lag) == (10.0, 9.0)
+
+
+def test_held_telegrams_lag_too(journal, now):
+    """They have not arrived."""
+    first, *others = rows(journal)
+    journal.settle("shelf", Outcome(4, others, held=[(first, "no database")]))
+    assert account(journal, now=now).lag == 10.0
+
+
+def test_dead_letters_do_not_lag(journal, now):
+    """Nobody waits for them."""
+    first, *others = rows(journal)
+    journal.settle("shelf", Outcome(4, others, dead=[(first, "bad")]))
+    assert account(journal, now=now).lag == 0.0
+
+
+def test_no_lag_when_all_arrived(journal, now):
+    """And then everything is acknowledged."""
+    journal.settle("shelf", Outcome(4, rows(journal)))
+    one = account(journal, now=now)
+    assert (one.lag, one.all_acknowledged, one.last_ok) == (0.0, True, 1010.0)
+
+
+def test_a_clock_set_back_gives_no_negative_lag(journal, now):
+    """An age is never negative."""
+    now.now = 5.0
+    assert account(journal, now=now).lag == 0.0
+
+
+def test_every_number_has_its_place(journal):
+    """Waiting, held, dead and acknowledged add up to what was made."""
+    first, second, third, _ = rows(journal)
+    journal.settle("shelf", Outcome(3, [first], held=[(second, "h")], dead=[(third, "d")]))
+    one = account(journal)
+    assert (one.acknowledged, one.held, one.dead, one.waiting, one.gaps) == (1, 1, 1, 1, 0)
+
+
+def test_the_account_in_one_line(journal):
+    """What is nought and unusual is left out."""
+    journal.fail("shelf", "down", 3)
+    assert account(journal).line() == "0 acknowledged, 4 waiting, 0 dead, last error: down"
+
+
+def test_connected_says_that_the_last_try_went_well(journal):
+    """Not before the first acknowledgement, not while it fails."""
+    states = [account(journal).connected]
+    journal.settle("shelf", Outcome(1, rows(journal)[:1]))
+    states.append(account(journal).connected)
+    journal.fail("shelf", "down", 1)
+    states.append(account(journal).connected)
+    journal.recovered("shelf", 2)
+    states.append(account(journal).connected)
+    assert (states, account(journal).retries) == ([False, True, False, True], 3)
