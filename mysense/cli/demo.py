@@ -48,12 +48,22 @@ def main(words: list[str]) -> int:
 def _arguments(words: list[str]) -> argparse.Namespace:
     parser = Parser("demo", "A kit sends a day of telegrams, a server receives them.")
     parser.add_argument(
-        "--influx", metavar="HOST:PORT", help="over this InfluxDB instead of the embedded store"
+        "--influx",
+        metavar="HOST:PORT",
+        type=_address,
+        help="over this InfluxDB instead of the embedded store",
     )
     parser.add_argument("--folder", type=Path, help="keep all files of the demo there")
     parser.add_argument("--file", type=Path, help="send this telegram file instead")
     parser.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS")
     return parser.parse_args(words)
+
+
+def _address(text: str) -> tuple[str, str]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port[:6]) < 65_536:
+        raise argparse.ArgumentTypeError(f"expected HOST:PORT, found {text!r}")
+    return host, port
 
 
 def _stage(args: argparse.Namespace, folder: Path, kits: set[str]) -> Stage:
@@ -62,16 +72,14 @@ def _stage(args: argparse.Namespace, folder: Path, kits: set[str]) -> Stage:
         store = folder / "store.db"
         options = (f"sqlitepub.file={store}", f"sqlitesub.file={store}")
         return Stage(f"the embedded store {store}", "sqlitepub", "sqlitesub", options)
-    host, _, port = args.influx.rpartition(":")
-    if not host or not port.isdecimal():
-        raise VerbError(f"--influx {args.influx}: expected HOST:PORT")
+    host, port = args.influx
     options = (
         *(f"{s}.hostname={host}" for s in ("influxpub", "influxsub")),
         *(f"{s}.port={port}" for s in ("influxpub", "influxsub")),
         f"influxsub.databases={','.join(sorted(kits))}",
         "influxsub.update=1",  # the database may be made only now
     )
-    return Stage(f"InfluxDB at {args.influx}", "influxpub", "influxsub", options)
+    return Stage(f"InfluxDB at {host}:{port}", "influxpub", "influxsub", options)
 
 
 def _demo(args: argparse.Namespace, folder: Path) -> int:
@@ -86,9 +94,10 @@ def _demo(args: argparse.Namespace, folder: Path) -> int:
     say(f"kit     {file} -> journal -> {stage.publisher} -> {stage.name}")
     say(f"server  {stage.name} -> {stage.subscriber} -> journal -> jsonl, csv")
     began = time.monotonic()
+    source = Replay(ReplaySettings(files=(file,)))
     kit = Engine(
         Journal(folder / "kit.db"),
-        subscribers=[Replay(ReplaySettings(files=(file,)))],
+        subscribers=[source],
         publishers=[application.output(stage.publisher)],
         once=True,
     )
@@ -101,7 +110,8 @@ def _demo(args: argparse.Namespace, folder: Path) -> int:
     say(f"done in {time.monotonic() - began:.1f} s")
     received = _read(target) if target.exists() else []
     _show(application, received)
-    return _ledger(kit, server, made, received)
+    good = _ledger(kit, server, made, received) and not source.bad
+    return 0 if good else FAILED
 
 
 def _run(kit: Engine, server: Engine, timeout: float) -> None:
@@ -138,8 +148,12 @@ def _show(application: Application, received: list[Telegram]) -> None:
         print(f"... and {len(received) - _SHOWN} more")
 
 
-def _ledger(kit: Engine, server: Engine, made: list[Telegram], received: list[Telegram]) -> int:
-    """Print what became of every telegram; lost is found by comparing them, not by counting."""
+def _ledger(kit: Engine, server: Engine, made: list[Telegram], received: list[Telegram]) -> bool:
+    """Print what became of every telegram; lost is found by comparing them, not by counting.
+
+    Returns:
+        whether all arrived.
+    """
     wanted, arrived = ({telegram.normal() for telegram in many} for many in (made, received))
     accounts = [*_accounts(kit), *_accounts(server)]
     waiting = sum(account.waiting + account.held for account in accounts)
@@ -156,4 +170,4 @@ def _ledger(kit: Engine, server: Engine, made: list[Telegram], received: list[Te
     print()
     for name, count in rows.items():
         print(f"{name + ':':10} {count:6}")
-    return FAILED if lost or waiting or dead else 0
+    return not (lost or waiting or dead)
