@@ -1,0 +1,1 @@
+"""Channels: the outputs, and the inputs that read what other kits and servers sent."""

@@ -1,0 +1,1 @@
+"""Sensors: what measures on this machine."""
