@@ -7,7 +7,6 @@ the first fault and forgets line numbers.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import re
@@ -297,5 +296,7 @@ def _variable(section: str, key: str) -> str:
 
 def closest(name: str, known: Collection[str]) -> str:
     """A did-you-mean hint, or what is known where nothing comes close."""
+    import difflib  # only those who err pay for it
+
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else "known: " + ", ".join(sorted(known))

@@ -209,7 +209,7 @@ def test_other_encoding_is_named(encoding):
         b'{"ident":{"project":"BdP","serial":"k2","label":"\xe9"}}',
         '{"ident":{"project":"BdP","serial":"k2"}}'.encode("utf-16-le"),
         b'{"ident":' + b"[" * 100_000,
-        b'{"data":{"note":"' + b"x" * (MAX_LINE - 19) + b'"},"ident":{}}',
+        b'{"data":{"note":"' + b"x" * (MAX_LINE - 23) + b'"},"ident":{}}',
         b'{"data":{"note":"' + b"x" * (2 * MAX_LINE) + b'"},"ident":{}}',
     ],
     ids=lambda value: repr(value)[:40],

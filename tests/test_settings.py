@@ -352,6 +352,17 @@ def test_no_fault_shows_a_secret(conf, text, overrides):
     assert "hunter2" not in "\n".join(faults(conf(text), overrides))
 
 
+def test_secret_that_is_not_acceptable_is_not_shown(conf):
+    """A plugin may ask for more than any text, and still shows nothing."""
+
+    @attrs.frozen(kw_only=True)
+    class Careful:
+        token: Secret = option(Secret(), "a secret", check=lambda _: "a longer secret")
+
+    (told,) = faults(conf("[shop]\ntoken = hunter2\n"), of=Careful)
+    assert told == "my.conf:2: [shop] token: expected a longer secret, found ***"
+
+
 def test_settings_do_not_show_a_secret(conf, caplog):
     """Neither a text of the settings nor a log line has it."""
     caplog.set_level(logging.DEBUG)
