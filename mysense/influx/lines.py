@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
+from itertools import groupby, takewhile
 from operator import attrgetter
 
 import attrs
@@ -15,6 +15,7 @@ from mysense.influx.types import Columns, Misfit
 from mysense.telegram import DAY, Ident, Telegram, Value
 
 MANY = 2000  # idents of which something is kept
+FEW = 4  # telegrams for which looking for a shape does not pay
 
 _WHO = attrgetter("ident", "new")
 _DATA = attrgetter("data")
@@ -117,32 +118,39 @@ class _Run:
             for index, data in enumerate(block, at):
                 self._one(station, data, index, new=True, info=True)
         else:
-            for part in _days(block):
-                self._day(station, part, at)
-                at += len(part)
+            self._take_old(station, block, at)
 
-    def _day(self, station: Station, block: Block, at: int) -> None:
-        day = block[0]["time"] // DAY  # type: ignore[operator]  # time is the entry that is an int
+    def _take_old(self, station: Station, block: Block, at: int) -> None:
+        """Telegrams whose ident is not new: `info` once a day, else as many at once as can be."""
         done = 0
-        while done < len(block) and (self.book.day != day or self.book.ident != station.ident):
-            self._one(station, block[done], at + done, info=True)
-            done += 1
-        for start in range(done, len(block), BLOCK):
-            self._many(station, block[start : start + BLOCK], at + start)
+        while done < len(block):
+            day = _day(block[done])
+            if self.book.day != day or self.book.ident != station.ident:
+                self._one(station, block[done], at + done, info=True)
+                done += 1
+                continue
+            part = block[done : done + BLOCK]
+            if not self._at_once(station, part, day):
+                part = _same_day(part, day)
+                self._by_forms(station, part, at + done, day)
+            done += len(part)
 
-    def _many(self, station: Station, block: Block, at: int) -> None:
+    def _at_once(self, station: Station, block: Block, day: int) -> bool:
         shape = station.shape(tuple(block[0]))
-        if shape is not None and self.book.data.takes_floats(shape.fields):
-            lines = shape.encode(block)
-            if lines is not None:
-                self.book.data.set_floats(shape.fields)
-                self.lines.append(lines)
-                return
-        runs = [list(run) for _, run in groupby(block, _form)]
-        for run in runs:
-            if len(runs) > 1 and len(run) > 1:
-                self._many(station, run, at)
-            else:
+        if shape is None or not self.book.data.takes_floats(shape.fields):
+            return False
+        lines = shape.encode(block, day * DAY, day * DAY + DAY)
+        if lines is None:
+            return False
+        self.book.data.set_floats(shape.fields)
+        self.lines.append(lines)
+        return True
+
+    def _by_forms(self, station: Station, block: Block, at: int, day: int) -> None:
+        """Those at once that look the same; the others one by one."""
+        for _, group in groupby(block, _form):
+            run = list(group)
+            if len(run) < FEW or not self._at_once(station, run, day):
                 for index, data in enumerate(run, at):
                     self._one(station, data, index)
             at += len(run)
@@ -163,23 +171,20 @@ class _Run:
             self.misfits = self.misfits or isinstance(wrong, Misfit)
             return
         if info:
-            time: int = data["time"]  # type: ignore[assignment]  # the entry that is an int
-            self.lines.append(station.info(time, self.book.info).encode())
-            self.book.ident, self.book.day = station.ident, time // DAY
+            self.lines.append(station.info(data, self.book.info).encode())
+            self.book.ident, self.book.day = station.ident, _day(data)
         self.lines.append(line.encode())
 
 
-def _days(block: Block) -> Iterator[Block]:
-    """The runs of telegrams of one UTC day."""
-    days = [data["time"] // DAY for data in block]  # type: ignore[operator]  # time is an int
-    if min(days) == max(days):
-        yield block
-        return
-    start = 0
-    for _, run in groupby(days):
-        size = len(list(run))
-        yield block[start : start + size]
-        start += size
+def _day(data: Mapping[str, Value]) -> int:
+    """Days since 1970, UTC."""
+    time: int = data["time"]  # type: ignore[assignment]  # the one entry that is an int
+    return time // DAY
+
+
+def _same_day(block: Block, day: int) -> Block:
+    """What comes before the first telegram of another day."""
+    return list(takewhile(lambda data: _day(data) == day, block))
 
 
 def _form(data: Mapping[str, Value]) -> tuple[object, ...]:

@@ -59,8 +59,12 @@ class Station:
     def _label_is_field(self) -> bool:
         return self._dialect.label_is_field
 
-    def info(self, time: int, columns: Columns) -> str:
-        """The line of `info`; its fields get their columns. Raises InfoMisfit."""
+    def info(self, data: Mapping[str, Value], columns: Columns) -> str:
+        """The line of `info`, at the time of `data`; its fields get their columns.
+
+        Raises:
+            InfoMisfit
+        """
         parts = []
         for name, text in self._info:
             try:
@@ -70,7 +74,7 @@ class Station:
             if not columns.of(name):
                 columns.set(name, STRING)
             parts.append(f"{name}={self._wire(value, name)}")
-        return f"info{self._label} {','.join(parts)} {time}"
+        return f"info{self._label} {','.join(parts)} {data['time']}"
 
     def line(self, data: Mapping[str, Value], columns: Columns, *, new: bool) -> str:
         """The line of `data`; new fields get their columns.

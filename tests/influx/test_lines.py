@@ -256,12 +256,12 @@ def read(body):
 )
 def test_a_shape_takes_nothing_that_is_not_of_it(block):
     """Names that differ in a digit only, None, texts and what is not a number."""
-    assert Shape("data", "new=0", ["a1"], load_dumps()).encode(block) is None
+    assert Shape("data", "new=0", ["a1"], load_dumps()).encode(block, 0, DAY) is None
 
 
 def test_orjson_is_used_where_it_is_there():
     """Numbers come in its notation, which is how this test can tell."""
     block = [{"time": 1, "a": 1.0}, {"time": 2, "a": 2.5}]
-    assert Shape("data", "new=0", ["a"], load_dumps())._by_json(block, load_dumps()) == (
+    assert Shape("data", "new=0", ["a"], load_dumps())._by_json(block, load_dumps(), 0, DAY) == (
         b"data,new=0 a=1.0 1\ndata,new=0 a=2.5 2"
     )
