@@ -349,6 +349,20 @@ def test_real_lines_from_a_file():
     assert [f"{r['pm_25']},{r['pm_10']}" for r in readings] == texts
 
 
+def test_recording_goes_on(tmp_path):
+    """Opened again, a recording gives each line once, wherever it was closed."""
+    path = tmp_path / "dylos.log"
+    path.write_text("".join(f"{number},0\n" for number in range(2000)))
+    dylos, readings = PLUGIN(DylosSettings(file=path)), []
+    for number in range(2000):
+        if number % 333 == 0:
+            dylos.close()
+            dylos.open()
+        readings.append(dylos.read()["pm_25"])
+    dylos.close()
+    assert readings == list(range(2000))
+
+
 def test_recording_with_other_lines(tmp_path, caplog):
     """What is no reading in a recording is named and passed over; the last needs no line end."""
     path = tmp_path / "dylos.log"
