@@ -102,6 +102,8 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
             self._align(position)
         if time.monotonic() >= self._list_at:
             self._list(position)
+        if self._reach is not None and self._reach.floor is not None:
+            self._position[_FLOOR] = self._reach.floor  # where reading began, it stays
         items = self._read()
         self._given = dict(self._position)
         return items, self._given
@@ -143,9 +145,9 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
 
     def _list(self, position: Position | None) -> None:
         found = self._databases.matching()
-        self._settle_floor(position)
+        if self._reach is None:
+            self._reach = self._first_reach(position)
         self._list_at = time.monotonic() + self.settings.update
-        assert self._reach is not None, "settled above"
         if set(found) != self._cursors.keys():
             self._cursors = {
                 name: self._cursors.get(name) or Cursor(name, self._reach, self._position.get(name))
@@ -154,14 +156,10 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
             self._rounds.visit(self._cursors.values())
         self._rounds.wake()
 
-    def _settle_floor(self, position: Position | None) -> None:
-        """Where reading began is part of the position, so it stays where it was."""
-        if self._reach is None:
-            options = self.settings
-            floor = self._first_floor() if position is None else position.get(_FLOOR)
-            self._reach = Reach(options.bufsize, options.overlap, floor, options.rp)
-        if self._reach.floor is not None:
-            self._position[_FLOOR] = self._reach.floor
+    def _first_reach(self, position: Position | None) -> Reach:
+        options = self.settings
+        floor = self._first_floor() if position is None else position.get(_FLOOR)
+        return Reach(options.bufsize, options.overlap, floor, options.rp)
 
     def _first_floor(self) -> int | None:
         start = parse_start(self.settings.start)

@@ -235,6 +235,14 @@ def test_more_rows_than_fit_come_whole_and_in_order(influxd, database):
     assert [i.data["t"] for i in items] == [float(at) for at in range(900) if at % 3 < 2]
 
 
+def test_more_infos_than_fit_are_joined_right(influxd, database):
+    """Data are not joined beyond the last info that was read."""
+    lines = [f'info,label=l{n} description="{at}" {T + at}' for at in range(30) for n in range(4)]
+    write(influxd, database, *lines, *(f"data,label=l1 t={at} {T + at}" for at in range(30)))
+    items, _ = read(influxd, database, bufsize=10)
+    assert [i.ident.description for i in items] == [str(at) for at in range(30)]
+
+
 def test_more_rows_in_one_second_than_fit_are_read(influxd, database):
     """A second is never cut."""
     write(influxd, database, *(f"data,label=l{at:02} t={at} {T}" for at in range(50)))
@@ -335,6 +343,15 @@ def test_start_now_begins_with_what_comes(influxd, database):
     write(influxd, database, f"data t=2 {int(time.time())}")
     items, _ = read(influxd, database, position, start="now")
     assert (before, [item.data["t"] for item in items]) == ([], [2.0])
+
+
+def test_start_now_stays_where_a_commit_failed(influxd, database):
+    """The second first poll begins where the first one did."""
+    with subscriber(influxd, **only(database), start="now") as made:
+        _, first = made.poll(None)
+        time.sleep(1.1)
+        _, second = made.poll(None)
+    assert first == second != {}
 
 
 def test_a_retention_policy_can_be_named(influxd, database):
