@@ -24,8 +24,8 @@ from mysense.sampling import Sampler, Sampling
 STOP_WITHIN = 1.5  # seconds; what still hangs then is left to the end of the process
 _TICK = 0.25
 _TICK_ONCE = 0.05  # somebody waits for the end
-_TRIM_EVERY = 60.0  # seconds, and sooner when much came in or the journal is full
-_TRIM_AFTER = 10_000  # telegrams
+_TRIM_EVERY = 60.0  # seconds, and sooner when the journal has grown beyond a part of its limit:
+_PRESSED = 0.6
 _log = logging.getLogger("mysense.engine")
 
 
@@ -167,11 +167,12 @@ class Engine:
                     delivery.look_aside()
 
     def _trim(self) -> None:
-        (then, head), now = self._trimmed, time.monotonic()
-        grown = self.journal.full or self.journal.head - head >= _TRIM_AFTER
-        if now - then > (1.0 if grown else _TRIM_EVERY):
+        limits, now, (then, head) = self._limits, time.monotonic(), self._trimmed
+        every = 1.0 if self.journal.full else _TRIM_EVERY
+        if self.journal.head != head and self.journal.megabytes > _PRESSED * limits.max_mb:
+            every = 0.0
+        if now - then >= every:
             self._trimmed = now, self.journal.head
-            limits = self._limits
             trim(self.journal, limits.max_mb, limits.keep_days, stop=self.stopping.is_set)
 
     def stop(self) -> None:

@@ -328,6 +328,14 @@ class Journal:
             self._outputs.add(output)
             return int(cursor), receipt
 
+    @property
+    def megabytes(self) -> float:
+        """How much of the file holds something."""
+        names = ("page_count", "freelist_count", "page_size")
+        with self._lock:
+            pages, free, page = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+        return float((pages - free) * page / 1e6)
+
     def shrink(self, pages: int) -> None:
         """Give at most so many pages that hold nothing back to the disk."""
         with self._lock:  # a script, because execute() ends after the first page

@@ -24,15 +24,6 @@ _GAPS = (
 _log = logging.getLogger("mysense.journal")
 
 
-def size_mb(db: sqlite3.Connection) -> float:
-    """Megabytes of the journal that hold something."""
-    pages, free, page = (
-        db.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return float((pages - free) * page / 1e6)
-
-
 def trim(
     journal: Journal,
     max_mb: float,
@@ -59,8 +50,8 @@ def trim(
     while more and not stop():
         with journal.transaction() as db:
             step = _Step(db, journal.delivered(db), now(), max_mb)
-            more = step.drop_old(keep_days) or (size_mb(db) > max_mb and step.drop_oldest())
-            journal.full = step.share_unsent() * size_mb(db) > _FULL * max_mb
+            more = step.drop_old(keep_days) or (journal.megabytes > max_mb and step.drop_oldest())
+            journal.full = step.share_unsent() * journal.megabytes > _FULL * max_mb
         given_up += step.given_up
     journal.shrink(_PAGES)
     if given_up:
