@@ -95,6 +95,8 @@ def read_shelf(file):
         return []
     db = sqlite3.connect(file)
     try:
+        if not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            return []  # it is just being made
         return [json.loads(line) for (line,) in db.execute("SELECT line FROM got ORDER BY n")]
     finally:
         db.close()
