@@ -99,14 +99,16 @@ def test_create_false_holds_the_kit(influxd, ident):
         publisher.publish(batch(ident, {"temp": 1.0}))
 
 
-def test_a_database_that_appears_gets_info_too(influxd, ident, name):
-    """Held first, and then complete."""
+def test_a_database_that_comes_back_gets_info_too(influxd, ident, made):
+    """Written, held while the database is away, and then complete."""
     with published(influxd.port, create=False) as publisher:
-        with contextlib.suppress(Hold):
-            publisher.publish(batch(ident, {"temp": 1.0}))
-        influxd.query(f'CREATE DATABASE "{name}"')
         publisher.publish(batch(ident, {"temp": 1.0}))
-    assert len(influxd.rows("SELECT * FROM info", database=name)) == 1
+        influxd.query(f'DROP DATABASE "{made}"')
+        with pytest.raises(Hold):
+            publisher.publish(batch(ident, {"temp": 1.0}))
+        influxd.query(f'CREATE DATABASE "{made}"')
+        publisher.publish(batch(ident, {"temp": 1.0}))
+    assert len(influxd.rows("SELECT * FROM info", database=made)) == 1
 
 
 def test_a_database_that_was_dropped_is_made_again_with_info(influxd, publisher, ident, name):
