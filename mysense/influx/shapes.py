@@ -20,7 +20,7 @@ from mysense.telegram import Value
 Dumps = Callable[[object], bytes]
 Block = Sequence[Mapping[str, Value]]
 
-BLOCK = 256  # telegrams: what is made on the way then stays in the processor's cache
+BLOCK = 128  # telegrams: what is made on the way then stays in the processor's cache
 
 _DIGITS = b"0123456789.-+e"  # all that a number in JSON consists of
 _EQUALS = bytes.maketrans(b":", b"=")
