@@ -86,7 +86,9 @@ def _meaning(field: attrs.Attribute[Any]) -> str:
 
     text = str(field.metadata["help"])
     expected = expectation(field)
-    if " from " in expected or expected.startswith(("one of", "a list", "a regular")):
+    told = set(re.findall(r"\w+", text))
+    more = " from " in expected or expected.startswith(("one of", "a list", "a regular"))
+    if more and not set(re.findall(r"\w+", expected.removeprefix("one of "))) - {"a"} <= told:
         text += f" ({expected})"
     return " ".join(text.replace("|", "\\|").split())
 
