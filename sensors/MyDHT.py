@@ -1,4 +1,4 @@
-"""Temperature and humidity with a DHT11, DHT22 or AM2302 on one pin.
+"""Temperature and humidity with a DHT11, DHT22, AM2302 or AM2301 on one pin.
 
 Cheap, and often disturbed: what is stale, impossible or the sign of a bad line is refused, never
 passed on.
@@ -48,7 +48,7 @@ class DhtSettings(SensorSettings):
         "adafruit: the library; iio: the kernel's driver; sim: the library over a simulated chip "
         "(without the library: as sim-iio); sim-iio: a simulated driver of the kernel",
     )
-    type: Literal["DHT11", "DHT22", "AM2302"] = option("DHT22", "which chip it is")
+    type: Literal["DHT11", "DHT22", "AM2302", "AM2301"] = option("DHT22", "which chip it is")
     pin: int = option(4, "the pin it is wired to, by BCM number: GPIO4 is 4", low=0, high=27)
     faults: str = option(
         "",
@@ -159,7 +159,7 @@ class DhtSensor(Sensor[DhtSettings]):
     def _of_the_kernel(self) -> iio.Device:
         tree = self._tree
         if self.settings.backend != "iio":
-            self._kernel = sim_pulses.by_kernel(self._simulated(), self.settings.type)
+            self._kernel = sim_pulses.by_kernel(self._simulated())
             tree = self._kernel.tree()
         return tree.find("dht11", _OVERLAY.format(pin=self.settings.pin))
 

@@ -15,6 +15,8 @@ from mysense.hw.served import serve
 
 _TOO_SOON = 2.0  # seconds in which the library gives what it had before, even after a failure
 
+_CLASSES = {"DHT11": "DHT11", "DHT22": "DHT22", "AM2302": "DHT22", "AM2301": "DHT21"}
+
 
 class Worker:
     """Answers the requests, in their order."""
@@ -37,8 +39,7 @@ class Worker:
 
     def _open(self, kind: str, number: int, simulated: bool) -> dict[str, Any]:  # noqa: FBT001  # as in the request
         library, pin = self._simulated() if simulated else _real(number)
-        made = library.DHT11 if kind == "DHT11" else library.DHT22
-        self._device, counted = _opened(made, pin)
+        self._device, counted = _opened(getattr(library, _CLASSES[kind]), pin)
         return {"counted": counted}
 
     def _simulated(self) -> tuple[Any, Any]:

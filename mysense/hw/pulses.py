@@ -32,7 +32,7 @@ class Dht:
     """A DHT by way of the library.
 
     Args:
-        kind: DHT11, DHT22 or AM2302.
+        kind: DHT11, DHT22, AM2302 or AM2301.
         pin: its number as the chip's maker counts (BCM, GPIO4 is 4).
         log: of the driver.
         stop: set from another thread, it ends a call that waits.

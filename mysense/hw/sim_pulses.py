@@ -12,6 +12,7 @@ from mysense.hw.scenario import Air, Scenario
 from mysense.hw.sim_iio import SimulatedIio
 
 KINDS = ("unplug", "checksum", "missing", "garbage", "hang")
+_AFTER = {"AM2301": bytes(3)}  # it sends more than its five bytes
 
 Source = Callable[[], bytes]
 """The five bytes that the chip sends now."""
@@ -24,11 +25,13 @@ class SimulatedDht:
     """A chip on its wire. It outlives closing and opening.
 
     Args:
+        kind: DHT11, DHT22, AM2302 or AM2301.
         source: what it sends.
         faults: of KINDS.
     """
 
-    def __init__(self, source: Source, faults: Faults | None = None) -> None:
+    def __init__(self, kind: str, source: Source, faults: Faults | None = None) -> None:
+        self._kind = kind
         self._source = source
         self._faults = faults or Faults()
         self._noise = random.Random(0)  # noqa: S311  # garbage, the same in every run
@@ -44,14 +47,14 @@ class SimulatedDht:
         frame = self._source()
         if self._faults.active("checksum"):
             frame = bytes([frame[0], frame[1] ^ 1, *frame[2:]])
-        sent = pulses(frame)
+        sent = pulses(frame + _AFTER.get(self._kind, b""))
         return sent[:-10] if self._faults.active("missing") else sent
 
-    def values(self, kind: str) -> tuple[float, float] | None:
+    def values(self) -> tuple[float, float] | None:
         """Temperature in C and humidity in %; None while anything goes wrong."""
         if any(self._faults.active(fault) for fault in KINDS):
             return None
-        return values(self._source(), kind)
+        return values(self._source(), self._kind)
 
 
 def pulses(frame: bytes) -> list[int]:
@@ -61,7 +64,7 @@ def pulses(frame: bytes) -> list[int]:
 
 
 def frame(air: Air, kind: str) -> bytes:
-    """The five bytes that a chip of this kind, DHT11 or another, makes of the air."""
+    """The five bytes that a chip of this kind makes of the air."""
     tenths = round(abs(air.temperature) * 10)
     sign = 0x80 if air.temperature < 0 and tenths else 0
     if kind == "DHT11":
@@ -76,12 +79,12 @@ def simulated(kind: str, sent: str, faults: Faults) -> SimulatedDht:
     """A chip in the weather of a simulated day, or one that always sends the same.
 
     Args:
-        kind: DHT11, DHT22 or AM2302.
+        kind: see SimulatedDht.
         sent: five bytes in hexadecimal; empty for the weather.
         faults: of KINDS.
     """
     same = bytes.fromhex(sent)
-    return SimulatedDht((lambda: same) if same else weather(kind), faults)
+    return SimulatedDht(kind, (lambda: same) if same else weather(kind), faults)
 
 
 def weather(kind: str, clock: Clock = time.time, scenario: Scenario | None = None) -> Source:
@@ -110,26 +113,25 @@ def not_a_frame(text: str) -> str | None:
     return None if good else "5 bytes in hexadecimal, such as 028c015fee"
 
 
-def by_kernel(chip: SimulatedDht, kind: str) -> SimulatedIio:
+def by_kernel(chip: SimulatedDht) -> SimulatedIio:
     """The driver of a kernel that reads `chip`: whatever goes wrong is an error of its files."""
 
     def source() -> dict[str, str]:
-        temperature, humidity = chip.values(kind) or (0.0, 0.0)
+        temperature, humidity = chip.values() or (0.0, 0.0)
         return {
             iio.TEMPERATURE: str(round(temperature * 1000)),
             iio.HUMIDITY: str(round(humidity * 1000)),
         }
 
-    return SimulatedIio("dht11@0", source, _Errors(chip, kind))
+    return SimulatedIio("dht11@0", source, _Errors(chip))
 
 
 class _Errors(Faults):
     """The kernel says EIO where the chip gives no values."""
 
-    def __init__(self, chip: SimulatedDht, kind: str) -> None:
+    def __init__(self, chip: SimulatedDht) -> None:
         super().__init__()
         self._chip = chip
-        self._kind = kind
 
     def active(self, kind: str) -> bool:
-        return kind == "eio" and self._chip.values(self._kind) is None
+        return kind == "eio" and self._chip.values() is None
