@@ -10,6 +10,7 @@ INFLUX ?=
 ARGS ?=
 TESTS ?= tests
 WITH ?=
+BENCH ?= encode publish subscribe footprint
 
 VENV := .venv
 TESTED := build/venv
@@ -79,9 +80,10 @@ docs-tables: $(VENV)/.run  ## fill the option tables and help texts in docs
 	@$(VENV)/bin/python docs/generate.py
 
 .PHONY: bench
-bench: $(VENV)/.dev $(VENV)/.run  ## measure speed and memory; influxd is started when needed
+bench: $(VENV)/.dev $(VENV)/.run  ## speed and memory; BENCH=encode for one of them
 	$(call need,command -v influxd,influxdb,(the benchmarks run a real server))
-	@$(VENV)/bin/python -m benchmarks $(ARGS)
+	@for one in $(BENCH); do \
+		echo "== $$one"; PYTHONPATH=. $(VENV)/bin/python benchmarks/$$one.py $(ARGS) || exit 1; done
 
 # One resolution for every Python from 3.11 and every machine, with the hashes of all files of
 # every release in it. Edit pyproject.toml, run this, commit what changed; `make lock UPGRADE=1`
