@@ -9,11 +9,12 @@ from typing import Any, Literal
 import attrs
 
 from mysense.errors import PluginError, TelegramError
+from mysense.identity import machine_serial
 from mysense.loader import Loader, home
 from mysense.options import option
 from mysense.paths import state_folder
 from mysense.plugin import Plugin, Publisher, Sensor, Subscriber
-from mysense.settings import Source, closest, is_section
+from mysense.settings import Fault, SettingsError, Source, closest, is_section
 from mysense.telegram import Ident, short
 
 CORE = ("process", "id", "journal")
@@ -24,6 +25,8 @@ class ProcessSettings:
     """Section [process]."""
 
     plugins: tuple[str, ...] = option((), "folders with plugins of your own, My<NAME>.py files")
+    quality: bool = option(False, "sends what speaks against values as the text field quality")
+    average: tuple[str, ...] = option((), "fields that are averaged where two sensors measure them")
     log: Literal["debug", "info", "warning", "error"] = option(
         "info", "how much is told on stderr while it runs"
     )
@@ -137,6 +140,25 @@ class Application:
         settings = self.source.structure(name, plugin.Settings)
         self.source.finish()
         return Configured(name, plugin, settings)
+
+    def ident(self) -> Ident:
+        """Who this kit is, by [id] and by the machine.
+
+        Raises:
+            SettingsError: it has no project, or no serial can be found.
+        """
+        given = {name: value for name, value in attrs.asdict(self.id).items() if value}
+        faults = []
+        where = str(self.path or "command line")
+        if "project" not in given:
+            faults.append(Fault(where, "id", "project", "the project this kit belongs to"))
+        given.setdefault("serial", machine_serial())
+        if given["serial"] is None:
+            expected = "the kit's serial number: this machine has none of its own"
+            faults.append(Fault(where, "id", "serial", expected))
+        if faults:
+            raise SettingsError(faults)
+        return Ident.from_json(given)
 
     def output(self, name: str) -> Publisher[Any]:
         """The output of section `name`, whether it is switched on or not.

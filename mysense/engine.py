@@ -19,7 +19,7 @@ from mysense.intake import Intake
 from mysense.journal import Journal
 from mysense.plugin import Plugin, Publisher, Subscriber
 from mysense.retention import trim
-from mysense.sampling import Sampler, Sampling
+from mysense.sampling import Sampling, Worker
 
 STOP_WITHIN = 1.5  # seconds; what still hangs then is left to the end of the process
 _TICK = 0.25
@@ -80,9 +80,9 @@ class Engine:
 
     def start(self) -> None:
         """Start a thread for each input and each output."""
-        workers: list[Delivery | Intake | Sampling | Sampler] = [*self.deliveries, *self.intakes]
+        workers: list[Delivery | Intake | Worker] = [*self.deliveries, *self.intakes]
         if self.sampling is not None:
-            workers += [*self.sampling.samplers, self.sampling]
+            workers += self.sampling.workers()
         for worker in workers:
             thread = threading.Thread(
                 target=worker.run, args=(self.stopping,), name=worker.name, daemon=True

@@ -301,6 +301,14 @@ class Journal:
         db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", changed)
         db.executemany("DELETE FROM positions WHERE input = ? AND key = ?", gone)
 
+    def note(self, who: str, kind: str, text: str, time: int | None = None) -> None:
+        """Write an event down, where it belongs to one with the telegram's time."""
+        with self.transaction() as db:
+            db.execute(
+                "INSERT INTO events (at, time, who, kind, text) VALUES (?, ?, ?, ?, ?)",
+                (self._now(), time, who, kind, _storable(text)),
+            )
+
     def position(self, source: str) -> Position | None:
         """How far an input has read, or None when it never has."""
         with self._lock:

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, NewType, TypeVar, Union, get_args, get_origin
 
 import attrs
 
@@ -16,6 +16,10 @@ T = TypeVar("T")
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 _DURATIONS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+Interval = NewType("Interval", float)
+"""Seconds; 0 stands for the word `reading`."""
 
 
 class Secret:
@@ -144,6 +148,10 @@ def _text(text: str, _type: object) -> str:
     return text
 
 
+def _interval(text: str, of: object) -> float:
+    return 0.0 if text.strip().lower() == "reading" else _float(text, of)
+
+
 def _path(text: str, _type: object) -> Path:
     return Path(_text(text, str)).expanduser()
 
@@ -179,6 +187,7 @@ def _converter() -> Any:
     converter.register_structure_hook(str, _text)
     converter.register_structure_hook(Path, _path)
     converter.register_structure_hook(Secret, lambda text, _: Secret(text))
+    converter.register_structure_hook_func(_is(Interval), _interval)
     converter.register_structure_hook_func(_is(re.Pattern), _pattern)
     converter.register_structure_hook_func(_is(tuple), _list)
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 import attrs
 
 from mysense.errors import MySenseError
-from mysense.options import option
-from mysense.telegram import Telegram
+from mysense.options import Interval, option
+from mysense.telegram import DAY, Telegram
 
 Position = Mapping[str, Any]
 """How far an input has read: JSON values by key. The journal writes only entries that changed."""
@@ -27,6 +27,10 @@ class Transient(MySenseError, OSError):
 
 class Gone(MySenseError, ConnectionError):
     """The device is not there; close it, back off, open it again."""
+
+
+class Finished(Gone):
+    """There is nothing more to read and nothing is wrong: a recording has come to its end."""
 
 
 class Misconfigured(MySenseError, ValueError):
@@ -122,12 +126,36 @@ class InputSettings:
     interval: float = option(1.0, "seconds between two polls with no news", low=0.05, high=86_400)
 
 
+READING = 0.0
+"""As an interval: each reading makes a telegram."""
+
+
+def _interval(seconds: float) -> str | None:
+    return None if seconds == READING or 1 <= seconds <= DAY else "reading, or 1 s to 1 d"
+
+
 @attrs.frozen(kw_only=True)
 class SensorSettings:
     """What every sensor can be told."""
 
     input: bool = option(False, "switches this sensor on")
-    interval: float = option(60.0, "seconds from one telegram to the next", low=1, high=86_400)
+    sample: float = option(10.0, "seconds from one reading to the next", low=0, high=DAY)
+    interval: Interval = option(
+        Interval(60.0),
+        "seconds from one telegram to the next; reading: each reading makes one",
+        check=_interval,
+    )
+    bufsize: int = option(
+        100, "readings kept for the mean of an interval: the newest", low=1, high=100_000
+    )
+    fields: tuple[str, ...] = option(
+        (), "other names for its fields, in their order; - leaves one out"
+    )
+    units: tuple[str, ...] = option((), "units to convert to, in the order of its fields")
+    calibrations: str = option(
+        "", "a polynomial for each field, lowest order first, [[-2.2,1],[0,1]]"
+    )
+    raw: bool = option(False, "adds the uncalibrated value of each field as <field>_raw")
 
 
 S = TypeVar("S", bound=OutputSettings | InputSettings | SensorSettings)
@@ -165,7 +193,13 @@ class Sensor(Plugin[S]):
     """Something that measures on this machine."""
 
     direction = "input"
-    fields: ClassVar[tuple[Field, ...]]
+    fields: Sequence[Field]
+    warm_up: float = 0.0
+    """Seconds after `open` in which values are flagged as measured too early."""
+    paced: bool = False
+    """Whether `read` waits for the device, which measures when it likes: no slots then."""
+    patience: float = 60.0
+    """Seconds after which a `read` that has not returned counts as hanging."""
 
     def open(self) -> None:
         """Reach the device. Raises Gone or Misconfigured."""
@@ -174,7 +208,7 @@ class Sensor(Plugin[S]):
         """Take one measurement and return its raw values by field name; may block.
 
         Raises:
-            Transient, Gone, Misconfigured
+            Transient, Gone, Finished, Misconfigured
         """
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""Sampling: the sensors of this kit, read in their threads, joined to a telegram an interval.
+"""Sampling: the sensors of this kit, each read in its thread, joined to a telegram an interval.
 
 A telegram's time is the end of its interval; a field is in it only when an accepted reading fell
 into that very interval. Interval lengths follow the monotonic clock.
@@ -9,122 +9,87 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable
 from statistics import fmean
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Protocol, Self, cast
 
-import attrs
-
-from mysense.application import Application, IdSettings
+from mysense import quality
+from mysense.application import Application, ProcessSettings
 from mysense.backoff import Backoff
+from mysense.clock import Clock, Seconds
+from mysense.fields import channels, shared
+from mysense.identity import kit_ident
 from mysense.journal import Journal
-from mysense.plugin import Field, Gone, Misconfigured, Sensor, Transient
+from mysense.plugin import READING, Sensor
+from mysense.sampler import Sampler
 from mysense.telegram import Ident, Telegram, Value
 
 _KEPT = 10_000  # telegrams in memory while the journal cannot be written; a week of minutes
+_TRIES = 3  # readings that `once` takes of a sensor which does not answer at first
+_LOOK = 1.0  # seconds between two looks whether a sensor hangs
 _log = logging.getLogger("mysense.sampling")
 
 
-class Sampler:
-    """One sensor's worker: reads it once a slot and keeps the accepted readings."""
+class Worker(Protocol):
+    """What runs in a thread of its own until it is told to stop."""
 
-    def __init__(self, sensor: Sensor[Any], slot: float) -> None:
-        self.sensor = sensor
-        self.name = sensor.section
-        self._slot = slot
-        self._lock = threading.Lock()
-        self._readings: dict[str, list[float]] = {}
-        self._fields = {field.name: field for field in sensor.fields}
-        self._open = False
-        self.stopped: str | None = None
-        self._backoff_log = logging.getLogger(f"mysense.{self.name}")
-        self._backoff = Backoff(self._backoff_log, 60.0)
+    name: str
 
-    def run(self, stop: threading.Event) -> None:
-        """Read once a slot until `stop` is set; a missed slot is skipped, never bunched."""
-        start = time.monotonic()
-        try:
-            while not stop.is_set() and self.stopped is None:
-                pause = self.read()
-                since = time.monotonic() - start
-                stop.wait(max(pause, self._slot - since % self._slot))
-        finally:
-            self._close()
-
-    def read(self) -> float:
-        """Take one reading; returns seconds to wait longer than to the next slot."""
-        try:
-            if not self._open:
-                self.sensor.open()
-                self._open = True
-            self._accept(self.sensor.read())
-        except Transient as wrong:
-            self._backoff.failed(str(wrong))
-            return 0.0
-        except Gone as wrong:
-            self._close()
-            return self._backoff.failed(str(wrong))
-        except Misconfigured as wrong:
-            self.stopped = str(wrong)
-            _log.error("%s: %s; this sensor is stopped, the others go on", self.name, wrong)
-            return 0.0
-        except KeyboardInterrupt:
-            raise
-        except BaseException as wrong:  # noqa: BLE001  # a plugin's fault may not end measuring
-            self._backoff_log.debug("in this plugin", exc_info=True)
-            self._close()
-            fault = f"a fault in this plugin, {type(wrong).__name__}: {wrong}"
-            return self._backoff.failed(fault)
-        self._backoff.recovered()
-        return 0.0
-
-    def _close(self) -> None:
-        self._open = False
-        try:
-            self.sensor.close()
-        except Exception:  # noqa: BLE001  # a plugin's fault; there is nothing to lose in it
-            self._backoff_log.exception("a fault in this plugin while it closed")
-
-    def _accept(self, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            field = self._fields.get(name)
-            if field is None or not field.low <= value <= field.high:
-                _log.warning("%s: %s = %r is out of range and left out", self.name, name, value)
-                continue
-            with self._lock:
-                self._readings.setdefault(name, []).append(float(value))
-
-    def take(self) -> dict[str, float]:
-        """The means of what was read since the last call, by field."""
-        with self._lock:
-            readings, self._readings = self._readings, {}
-        return {
-            name: round(fmean(values), self._fields[name].digits)
-            for name, values in readings.items()
-        }
+    def run(self, stop: threading.Event, /) -> None:
+        """Work until `stop` is set."""
 
 
 class Sampling:
-    """The sensors of this kit and the telegrams that they make together."""
+    """The sensors of this kit and the telegrams that they make together.
 
-    def __init__(self, ident: Ident, samplers: list[Sampler], interval: float) -> None:
-        self.name = "sampling"
+    Args:
+        ident: who this kit is.
+        sensors: what it measures with; nothing is opened yet.
+        process: `quality` and `average` of section [process].
+        clock: what to go by.
+    """
+
+    name = "sampling"
+
+    def __init__(
+        self,
+        ident: Ident,
+        sensors: Iterable[Sensor],  # type: ignore[type-arg]  # any settings will do
+        process: ProcessSettings,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or Clock()
+        self.samplers = [
+            Sampler(sensor, channels(sensor.fields, sensor.settings), self._report, self._clock)
+            for sensor in sensors
+        ]
+        shared({each.name: each.channels for each in self.samplers}, process.average)
+        for sampler in self.samplers:
+            if sampler.interval == READING:
+                sampler.on_reading = self._on_reading
+        self.ident = kit_ident(ident, self.samplers)
         self.finished = False
-        self.samplers = samplers
-        self._ident = ident
-        self._interval = interval
+        self._units = dict(zip(self.ident.fields, self.ident.units, strict=True))
+        self._quality = process.quality
+        self._seconds = Seconds(self._clock)
+        self._start: float | None = None
+        self._ends: dict[float, float] = {}  # interval -> when the one under way ends, monotonic
         self._once = False
+        self._stop = threading.Event()
         self._journal: Journal | None = None
         self._unsaved: deque[Telegram] = deque()
-        self._failing = Backoff(_log, interval)
-        self._second = 0
+        self._lock = threading.Lock()
+        self._failing = Backoff(_log, 60.0)
 
     @classmethod
     def of(cls, application: Application) -> Self | None:
-        """The sensors that are switched on; None without any, or where a SUB channel reads."""
+        """The sensors that are switched on; None without any, or where a SUB channel reads.
+
+        Raises:
+            SettingsError, Misconfigured: they cannot make telegrams with these settings.
+        """
         on = [c for c in application.configured if c.on and issubclass(c.plugin, Sensor)]
         if not on:
             return None
@@ -132,74 +97,145 @@ class Sampling:
             names = ", ".join(configured.section for configured in on)
             _log.info("%s reads telegrams, so local sensors are off: %s", subscribers[0], names)
             return None
-        interval = min(configured.settings.interval for configured in on)
-        samplers = [Sampler(configured.make(), interval) for configured in on]  # type: ignore[arg-type]  # a Sensor, see above
-        return cls(_ident(application.id, samplers), samplers, interval)
+        sensors = [cast("Sensor", configured.make()) for configured in on]  # type: ignore[type-arg]  # as above
+        return cls(application.ident(), sensors, application.process)
 
     def attach(self, journal: Journal, *, once: bool) -> None:
         """Say where telegrams go, and whether one is enough."""
         self._journal, self._once = journal, once
 
+    # -- the threads of the engine ---------------------------------------------------------------
+
+    def workers(self) -> list[Worker]:
+        """What the engine runs, a thread each."""
+        return [self] if self._once else [*self.samplers, self]
+
     def run(self, stop: threading.Event) -> None:
-        """Close an interval again and again; with `once` only the first."""
-        start, number = time.monotonic(), 1
-        while not stop.wait(max(0.0, start + number * self._interval - time.monotonic())):
-            telegram = self.telegram()
-            if telegram is not None:
-                self._unsaved.append(telegram)
-            saved = self.save()
-            if self._once and saved and (telegram or all(s.stopped for s in self.samplers)):
-                self.finished = True
-                return
-            number = int((time.monotonic() - start) / self._interval) + 1
+        """Close one interval after the other until `stop` is set; with `once` make one telegram."""
+        self._stop = stop
+        if self._once:
+            self._run_once()
+            return
+        while not self._clock.wait(stop, self.tick()):
+            pass
         self.save()
+
+    def tick(self) -> float:
+        """Do what is due now; returns seconds until there may be more. The first call begins."""
+        now = self._clock.monotonic()
+        if self._start is None:
+            self._start = now
+            for sampler in self.samplers:
+                if sampler.interval != READING:
+                    self._ends[sampler.interval] = now + sampler.interval
+        for sampler in self.samplers:
+            sampler.watch()
+        due = [interval for interval, end in self._ends.items() if end <= now]
+        if due:
+            self._close([s for s in self.samplers if s.interval in due])
+        for interval in due:  # an end that was missed is skipped
+            passed = (now - self._start) // interval
+            self._ends[interval] = self._start + (passed + 1) * interval
+        self.save()
+        return min([_LOOK, *(end - now for end in self._ends.values())])
+
+    def _run_once(self) -> None:
+        telegram = self.once()
+        if telegram is not None:
+            self._unsaved.append(telegram)
+        self.finished = self.save()
+
+    def once(self) -> Telegram | None:
+        """Read every sensor until it has given something, in this thread."""
+        for sampler in self.samplers:
+            for _ in range(_TRIES):
+                sampler.read()
+                if sampler.has_readings or sampler.stopped:
+                    break
+            sampler.sensor.close()
+        return self._telegram(self.samplers)
+
+    def _on_reading(self, sampler: Sampler) -> None:
+        """`interval = reading`: each reading is an interval. Waits where a second has one."""
+        while self._seconds.ahead > 0 and not self._clock.wait(self._stop, self._seconds.ahead):
+            pass
+        self._close([sampler])
+        self.save()
+
+    # -- telegrams -------------------------------------------------------------------------------
+
+    def _close(self, samplers: list[Sampler]) -> None:
+        telegram = self._telegram(samplers)
+        if telegram is not None:
+            with self._lock:
+                self._unsaved.append(telegram)
+
+    def _telegram(self, samplers: list[Sampler]) -> Telegram | None:
+        """What these have measured, as one telegram that ends now; None where nothing was."""
+        with self._lock:
+            time, jump = self._seconds.next()
+        if jump:
+            self._report("clock", "jump", f"the clock was set by {jump:+.0f} s")
+        found: dict[str, list[float]] = {}
+        raw: dict[str, list[float]] = {}
+        flags: dict[str, set[str]] = {}
+        for sampler in samplers:
+            taken = sampler.take()
+            sampler.close_interval(empty=not taken.values)
+            for name, value in taken.values.items():
+                found.setdefault(name, []).append(value)
+                if sampler.raw:
+                    raw.setdefault(f"{name}_raw", []).append(taken.raw[name])
+            for name, some in taken.flags.items():
+                flags.setdefault(name, set()).update(some)
+        values = {name: fmean(some) for name, some in found.items()}
+        return self._joined(time, values, {name: fmean(some) for name, some in raw.items()}, flags)
+
+    def _joined(
+        self,
+        time: int,
+        values: dict[str, float],
+        raw: dict[str, float],
+        flags: dict[str, set[str]],
+    ) -> Telegram | None:
+        for name in quality.humid(values, self._units):
+            flags.setdefault(name, set()).add("humid")
+        told = quality.text(flags)
+        if told:
+            self._report("quality", "flags", told, time)
+        if not values:
+            return None
+        data: dict[str, Value] = {"time": time, **values, **raw}
+        if told and self._quality:
+            data["quality"] = told
+        return Telegram(self.ident, MappingProxyType(data))
+
+    # -- the journal -----------------------------------------------------------------------------
+
+    def _report(self, who: str, kind: str, text: str, time: int | None = None) -> None:
+        """Write an event down; where that fails it is in the log at least."""
+        if who == "clock":
+            _log.warning("%s", text)
+        if self._journal is None:
+            return
+        try:
+            self._journal.note(who, kind, text, time)
+        except sqlite3.Error as wrong:
+            _log.warning("journal: %s; not written down: %s %s: %s", wrong, who, kind, text)
 
     def save(self) -> bool:
         """Commit what was measured; what the journal cannot take now is kept for the next time."""
-        if not self._unsaved or self._journal is None:
+        with self._lock:
+            if not self._unsaved or self._journal is None:
+                return True
+            try:
+                self._journal.append(list(self._unsaved), source=self.name)
+            except sqlite3.Error as wrong:
+                self._failing.failed(f"journal: {wrong}; telegrams are kept in memory")
+                while len(self._unsaved) > _KEPT:
+                    lost = self._unsaved.popleft()
+                    _log.error("no room left in memory either: lost the telegram of %d", lost.time)
+                return False
+            self._unsaved.clear()
+            self._failing.recovered()
             return True
-        try:
-            self._journal.append(list(self._unsaved), source=self.name)
-        except sqlite3.Error as wrong:
-            self._failing.failed(f"journal: {wrong}; telegrams are kept in memory")
-            while len(self._unsaved) > _KEPT:
-                lost = self._unsaved.popleft()
-                _log.error("no room left in memory either: lost the telegram of %d", lost.time)
-            return False
-        self._unsaved.clear()
-        self._failing.recovered()
-        return True
-
-    def telegram(self) -> Telegram | None:
-        """What was read since the last telegram, as one that ends now; None where nothing was."""
-        data: dict[str, Value] = {"time": self._next_second()}
-        for sampler in self.samplers:
-            data.update(sampler.take())
-        return Telegram(self._ident, MappingProxyType(data)) if len(data) > 1 else None
-
-    def _next_second(self) -> int:
-        """Now, but never a second twice: two intervals of a second may end in the same one."""
-        now = int(time.time())
-        self._second = self._second + 1 if 0 <= self._second - now < 2 else now
-        return self._second
-
-    def once(self) -> Telegram | None:
-        """Read every sensor one time, in this thread."""
-        for sampler in self.samplers:
-            sampler.read()
-            sampler.sensor.close()
-        return self.telegram()
-
-
-def _ident(settings: IdSettings, samplers: list[Sampler]) -> Ident:
-    fields = [field for sampler in samplers for field in sampler.sensor.fields]
-    fields.insert(0, Field("time", "s", "time", 0, 0))
-    given = {name: value for name, value in attrs.asdict(settings).items() if value}
-    return Ident.from_json(
-        given
-        | {
-            "fields": [field.name for field in fields],
-            "units": [field.unit for field in fields],
-            "types": [field.type for field in fields],
-        }
-    )

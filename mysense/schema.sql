@@ -71,6 +71,15 @@ CREATE TABLE gaps (
     reason TEXT NOT NULL,
     UNIQUE (output, kit, since)
 );
+-- what happened: a sensor that went silent or came back, a clock that jumped, flags of values
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    time INTEGER, -- of the telegram it belongs to, if any
+    who TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL
+);
 CREATE TABLE positions (
     input TEXT NOT NULL,
     key TEXT NOT NULL,

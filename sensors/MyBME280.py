@@ -87,9 +87,9 @@ class Bme280Sensor(Sensor[Bme280Settings]):
 
     Settings = Bme280Settings
     fields = (
-        Field("temp", "C", "temperature", -40, 85),
-        Field("rh", "%", "humidity", 0, 100),
-        Field("hpa", "hPa", "pressure", 300, 1100),
+        Field("temp", "C", "BME280", -40, 85),
+        Field("rh", "%", "BME280", 0, 100),
+        Field("hpa", "hPa", "BME280", 300, 1100),
     )
 
     def __init__(

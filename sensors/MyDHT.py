@@ -42,7 +42,7 @@ _DRIEST_DHT11 = 3  # %; more than a DHT22 read as a DHT11 can show, less than a 
 class DhtSettings(SensorSettings):
     """Which one it is, and how it is reached."""
 
-    interval: float = option(60.0, "seconds from one telegram to the next", low=_PAUSE, high=86_400)
+    sample: float = option(10.0, "seconds from one reading to the next", low=_PAUSE, high=86_400)
     backend: Literal["adafruit", "iio", "sim", "sim-iio"] = option(
         "adafruit",
         "adafruit: the library; iio: the kernel's driver; sim: the library over a simulated chip "
@@ -84,7 +84,7 @@ class DhtSensor(Sensor[DhtSettings]):
         pace: Pace | None = None,
     ) -> None:
         super().__init__(settings, section)
-        self.fields = _fields(settings.type)  # type: ignore[misc]  # they depend on the settings
+        self.fields = _fields(settings.type)
         self._line = line
         self._tree = tree or iio.Tree()
         self._pace = pace or Pace(_PAUSE)
@@ -169,8 +169,7 @@ class DhtSensor(Sensor[DhtSettings]):
             line = self._simulated().pulses
         settings, stop = self.settings, self._pace.stop
         self._dht = Dht(settings.type, settings.pin, self.log, stop, line)
-        if not self._dht.open():
-            self.log.warning("no helper to count pulses: expect many failures, %s", pulses.KERNEL)
+        self._dht.open()
 
     def _simulated(self) -> sim_pulses.SimulatedDht:
         """The chip, which stays the same when it is opened again."""

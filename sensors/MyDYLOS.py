@@ -90,12 +90,14 @@ class DylosSensor(Sensor[DylosSettings]):
     """
 
     Settings = DylosSettings
+    paced = True
 
     def __init__(
         self, settings: DylosSettings, section: str = "", clock: Clock = time.monotonic
     ) -> None:
         super().__init__(settings, section)
-        self.fields = _fields(settings)  # type: ignore[misc]  # they depend on the settings
+        self.fields = _fields(settings)
+        self.patience = settings.stale + 30.0
         self._clock = clock
         self._stop = threading.Event()
         self._recording = Recording(settings.file, self.log) if settings.file else None

@@ -1,55 +1,25 @@
-"""Sampling: readings become telegrams, whatever sensors and the journal do."""
+"""Sampling: readings become telegrams, whatever sensors, clocks and the journal do."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
 import time
-from collections import deque
 
 import pytest
 
+from mysense.application import ProcessSettings
+from mysense.clock import Clock
 from mysense.journal import Journal
 from mysense.journalview import View
-from mysense.plugin import Field, Gone, Misconfigured, Sensor, SensorSettings, Transient
-from mysense.sampling import Sampler, Sampling
+from mysense.plugin import Field, Gone, Misconfigured, SensorSettings
+from mysense.sampling import Sampling
 from mysense.telegram import Ident
+from tests.virtual import Scripted, VirtualClock
 
 IDENT = Ident(project="p", serial="1")
-
-
-class Thermometer(Sensor[SensorSettings]):
-    """Reads out of a list of values and errors; 20 when it has run out."""
-
-    Settings = SensorSettings
-    fields = (Field("temp", "C", "thermo", -40.0, 85.0, digits=1),)
-
-    def __init__(self, *script, section="thermo"):
-        super().__init__(SensorSettings(input=True, interval=1.0), section)
-        self.script, self.opened, self.closed = deque(script), 0, 0
-
-    def open(self):
-        self.opened += 1
-
-    def read(self):
-        step = self.script.popleft() if self.script else 20.0
-        if isinstance(step, BaseException):
-            raise step
-        return step if step is None or isinstance(step, dict) else {"temp": step}
-
-    def close(self):
-        self.closed += 1
-
-
-def sampler(*script):
-    return Sampler(Thermometer(*script), 1.0)
-
-
-def read(one, count):
-    for _ in range(count):
-        one.read()
-        one._backoff.recovered()
-    return one.take()
+HUMIDITY = (Field("rh", "%", "hygro", 0, 100, 1),)
+DUST = (Field("pm_25", "pcs/qf", "dust", 0, 100_000, 0),)
 
 
 @pytest.fixture
@@ -59,133 +29,250 @@ def journal(tmp_path):
     opened.close()
 
 
+def kit(journal, *sensors, clock=None, once=False, **process):
+    sampling = Sampling(IDENT, sensors, ProcessSettings(**process), clock or VirtualClock())
+    sampling.attach(journal, once=once)
+    return sampling
+
+
 def stored(journal):
     with View(journal.path) as view:
-        return [row.telegram.data for row in view.rows(0, 10**6, 10**9)]
+        return [dict(row.telegram.data) for row in view.rows(0, 10**6, 10**9)]
 
 
-def test_the_mean_of_what_was_read():
-    """Rounded to the digits of the field, since the last time it was taken."""
-    one = sampler(20.0, 21.0, 21.1)
-    assert (read(one, 3), one.take()) == ({"temp": 20.7}, {})
+def events(journal):
+    with View(journal.path) as view:
+        return [tuple(row) for row in view.all("SELECT who, kind, text FROM events ORDER BY id")]
 
 
-@pytest.mark.parametrize("value", [85.1, -41.0, float("nan"), float("inf")])
-def test_out_of_range_is_left_out(value):
-    """A reading that is not believed is not in the mean."""
-    assert read(sampler(value, 20.0), 2) == {"temp": 20.0}
+def intervals(sampling, clock, count, readings=1, length=60.0):
+    """So many intervals, each with readings at its beginning."""
+    sampling.tick()
+    for _ in range(count):
+        for sampler in sampling.samplers:
+            for _ in range(readings):
+                sampler.read()
+        clock.now += length
+        sampling.tick()
 
 
-def test_fields_that_were_not_announced_are_left_out():
-    """Only declared fields are measured."""
-    assert read(sampler({"temp": 1.0, "other": 2.0}), 1) == {"temp": 1.0}
+def test_a_telegram_at_the_end_of_each_interval(journal):
+    """Its time is the wall clock's at the end."""
+    clock = VirtualClock(wall=1_600_000_000.0)
+    intervals(kit(journal, Scripted(1.0, 2.0), clock=clock), clock, 2)
+    assert stored(journal) == [
+        {"time": 1_600_000_060, "temp": 1.0},
+        {"time": 1_600_000_120, "temp": 2.0},
+    ]
 
 
-def test_nothing_read_is_no_telegram():
-    """Not an empty one."""
-    assert Sampling(IDENT, [sampler()], 1.0).telegram() is None
+def test_two_readings_in_one_interval_and_none_in_the_next(journal):
+    """The mean, then nothing: an old value is never sent again."""
+    clock = VirtualClock()
+    sampling = kit(journal, Scripted(1.0, 2.0), clock=clock)
+    intervals(sampling, clock, 1, readings=2)
+    clock.now += 60
+    sampling.tick()
+    assert [data["temp"] for data in stored(journal)] == [1.5]
 
 
-def test_transient_is_tried_at_the_next_slot():
-    """The device stays open."""
-    one = sampler(Transient("checksum"), 20.0)
-    assert (read(one, 2), one.sensor.opened) == ({"temp": 20.0}, 1)
+def test_sensors_join_in_one_telegram(journal):
+    """One telegram an interval, whatever measures."""
+    clock = VirtualClock()
+    dust = Scripted({"pm_25": 600.0}, section="dust", fields=DUST)
+    intervals(kit(journal, Scripted(1.0), dust, clock=clock), clock, 1)
+    (data,) = stored(journal)
+    assert (data["temp"], data["pm_25"]) == (1.0, 600.0)
 
 
-def test_gone_closes_and_opens_again():
-    """With a longer wait."""
-    one = sampler(Gone("unplugged"), 20.0)
-    pause = one.read()
-    assert pause >= 0.05
-    assert (read(one, 1), one.sensor.opened, one.sensor.closed) == ({"temp": 20.0}, 2, 1)
+def test_intervals_of_different_length_meet(journal):
+    """Where they end together they make one telegram, else each its own."""
+    clock = VirtualClock()
+    dust = Scripted(*[{"pm_25": 600.0}] * 9, section="dust", fields=DUST, interval=120.0)
+    intervals(kit(journal, Scripted(), dust, clock=clock), clock, 2)
+    assert [sorted(data) for data in stored(journal)] == [
+        ["temp", "time"],
+        ["pm_25", "temp", "time"],
+    ]
 
 
-def test_misconfigured_stops_the_sensor():
-    """And says why."""
-    one = sampler(Misconfigured("no pin 99"))
-    one.read()
-    assert one.stopped == "no pin 99"
+def test_a_shared_name_is_a_configuration_error():
+    """Which names the field and both sections."""
+    with pytest.raises(Misconfigured, match=r"\[a\] and \[b\] both measure temp"):
+        kit(None, Scripted(section="a"), Scripted(section="b"))
 
 
-@pytest.mark.parametrize(
-    "fault", [OSError("bus"), ValueError("x"), SystemExit(2), {"temp": "warm"}, None], ids=repr
-)
-def test_a_sensor_that_raises_or_returns_anything(fault, caplog):
-    """It is opened again and measures on; the thread goes on."""
-    one = sampler({"temp": None} if fault is None else fault, 20.0)
-    assert read(one, 2) == {"temp": 20.0}
-    assert "a fault in this plugin" in caplog.text
+def test_a_shared_name_is_averaged_when_asked(journal):
+    """And stands in the ident once."""
+    clock = VirtualClock()
+    pair = Scripted(1.0, section="a"), Scripted(2.0, section="b")
+    sampling = kit(journal, *pair, clock=clock, average=("temp",))
+    intervals(sampling, clock, 1)
+    assert (stored(journal)[0]["temp"], sampling.ident.fields) == (1.5, ("time", "temp"))
 
 
-def test_a_sensor_that_fails_to_close():
-    """Does not end measuring either."""
-    one = sampler(Gone("x"), 20.0)
-    one.sensor.close = lambda: 1 / 0
-    assert read(one, 2) == {"temp": 20.0}
+def test_raw_goes_beside_the_calibrated_value(journal):
+    """In the same telegram and unit, and in the ident."""
+    clock = VirtualClock()
+    sensor = Scripted(23.7, raw=True, calibrations="[[-2.2,1]]")
+    sampling = kit(journal, sensor, clock=clock)
+    intervals(sampling, clock, 1)
+    (data,) = stored(journal)
+    assert (data["temp"], data["temp_raw"]) == (21.5, 23.7)
+    assert sampling.ident.fields == ("time", "temp", "temp_raw")
 
 
-def test_a_second_is_never_used_twice(monkeypatch):
-    """Two intervals that end in one second make two telegrams of two seconds."""
-    sampling = Sampling(IDENT, [sampler()], 1.0)
-    clock = iter([100.01, 100.99, 102.0, 102.5, 50.0])
-    monkeypatch.setattr(time, "time", lambda: next(clock))
-    assert [sampling._next_second() for _ in range(5)] == [100, 101, 102, 103, 50]
+def test_the_clock_set_forward_is_one_event(journal):
+    """The interval keeps its length, the next time follows the clock."""
+    clock = VirtualClock(wall=1_600_000_000.0)
+    sampling = kit(journal, Scripted(), clock=clock)
+    sampling.tick()
+    sampling.samplers[0].read()
+    clock.now += 30
+    clock.offset += 7200
+    assert sampling.tick() == 1.0
+    clock.now += 30
+    sampling.tick()
+    intervals(sampling, clock, 1)
+    assert [data["time"] - 1_600_000_000 for data in stored(journal)] == [7260, 7320]
+    assert events(journal) == [("clock", "jump", "the clock was set by +7200 s")]
+
+
+def test_the_clock_set_back_never_repeats_a_time(journal):
+    """Times go on as if it had not been, until it has caught up."""
+    clock = VirtualClock(wall=1_600_000_000.0)
+    sampling = kit(journal, Scripted(), clock=clock)
+    intervals(sampling, clock, 1)
+    clock.offset -= 90
+    intervals(sampling, clock, 3)
+    assert [data["time"] - 1_600_000_000 for data in stored(journal)] == [60, 120, 180, 240]
+
+
+def test_a_missed_interval_is_skipped(journal):
+    """After a long standstill there is one telegram, not many."""
+    clock = VirtualClock()
+    sampling = kit(journal, Scripted(), clock=clock)
+    intervals(sampling, clock, 1)
+    sampling.samplers[0].read()
+    clock.now += 200
+    sampling.tick()
+    assert (len(stored(journal)), 0 < sampling.tick() <= 1.0) == (2, True)
+
+
+def test_a_silent_sensor_is_an_event_and_so_is_its_return(journal):
+    """Once each, after three empty intervals."""
+    clock = VirtualClock()
+    sampling = kit(journal, Scripted(*[Gone("unplugged")] * 5), clock=clock)
+    intervals(sampling, clock, 7)
+    assert events(journal) == [
+        ("thermo", "silent", "nothing accepted in 3 intervals: unplugged"),
+        ("thermo", "back", "measures again after 5 empty intervals"),
+    ]
+
+
+def test_humid_air_flags_particles(journal):
+    """Always in the journal, in the telegram when asked."""
+    clock = VirtualClock()
+    air = Scripted({"rh": 88.0}, section="air", fields=HUMIDITY)
+    dust = Scripted({"pm_25": 600.0}, section="dust", fields=DUST)
+    intervals(kit(journal, air, dust, clock=clock, quality=True), clock, 1)
+    assert stored(journal)[0]["quality"] == "pm_25:humid"
+    assert events(journal) == [("quality", "flags", "pm_25:humid")]
+
+
+def test_flags_stay_at_home_unless_asked(journal):
+    """The telegram has numbers alone by default."""
+    clock = VirtualClock()
+    intervals(kit(journal, Scripted(999.0, 20.0), clock=clock), clock, 1, readings=2)
+    assert stored(journal)[0].keys() == {"time", "temp"}
+    assert events(journal) == [("quality", "flags", "temp:range")]
+
+
+def test_interval_reading_makes_a_telegram_of_each(journal):
+    """And waits where a second has one already."""
+    clock = VirtualClock()
+    sampling = kit(journal, Scripted(1.0, 2.0, 3.0, interval=0.0), clock=clock)
+    sampling.tick()
+    for _ in range(3):
+        sampling.samplers[0].read()
+    times = [data["time"] for data in stored(journal)]
+    assert [data["temp"] for data in stored(journal)] == [1.0, 2.0, 3.0]
+    assert len(set(times)) == 3
 
 
 def test_what_a_busy_journal_cannot_take_is_kept(journal):
     """Telegrams wait in memory and go in, in order, when it can be written."""
-    one = sampler()
-    sampling = Sampling(IDENT, [one], 1.0)
-    sampling.attach(journal, once=False)
+    clock = VirtualClock()
+    sampling = kit(journal, Scripted(), clock=clock)
     lock = sqlite3.connect(journal.path, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
-    for _ in range(2):
-        one.read()
-        sampling._unsaved.append(sampling.telegram())
-        assert sampling.save() is False
+    intervals(sampling, clock, 2)
+    assert stored(journal) == []
     lock.execute("ROLLBACK")
     lock.close()
-    assert (sampling.save(), len(stored(journal)), len(sampling._unsaved)) == (True, 2, 0)
+    assert (sampling.save(), len(stored(journal))) == (True, 2)
 
 
 def test_memory_is_bounded_and_what_is_lost_is_said(journal, monkeypatch, caplog):
     """A journal that stays unwritable for days does not end the process."""
     monkeypatch.setattr("mysense.sampling._KEPT", 3)
-    one = sampler()
-    sampling = Sampling(IDENT, [one], 1.0)
-    sampling.attach(journal, once=False)
+    clock = VirtualClock()
+    sampling = kit(journal, Scripted(), clock=clock)
     monkeypatch.setattr(journal, "append", lambda *a, **k: (_ for _ in ()).throw(sqlite3.Error()))
-    for _ in range(5):
-        one.read()
-        sampling._unsaved.append(sampling.telegram())
-        sampling.save()
-    assert (len(sampling._unsaved), caplog.text.count("lost the telegram of")) == (3, 2)
+    intervals(sampling, clock, 5)
+    assert caplog.text.count("lost the telegram of") == 2
 
 
-def test_run_makes_a_telegram_an_interval(journal):
-    """In its thread, beside the sensor's, until it is stopped."""
-    one = Sampler(Thermometer(), 0.05)
-    sampling = Sampling(IDENT, [one], 0.2)
-    sampling.attach(journal, once=False)
+def test_run_in_threads(journal):
+    """On the real clock, until stopped; the sensor is closed."""
+    sensor = Scripted(sample=0.05, interval=1.0)
+    sampling = kit(journal, sensor, clock=Clock())
     stop = threading.Event()
-    threads = [threading.Thread(target=w.run, args=(stop,)) for w in (one, sampling)]
+    threads = [threading.Thread(target=w.run, args=(stop,)) for w in sampling.workers()]
     for thread in threads:
         thread.start()
-    time.sleep(0.7)
+    time.sleep(2.5)
     stop.set()
     for thread in threads:
         thread.join(2)
-    times = [data["time"] for data in stored(journal)]
-    assert 2 <= len(times) <= 4
-    assert times == sorted(set(times))
-    assert one.sensor.closed == 1
+    assert (len(stored(journal)), sensor.closed) == (2, 1)
 
 
-def test_once_ends_after_one_telegram(journal):
-    """And says that it is finished."""
-    one = Sampler(Thermometer(), 0.05)
-    one.read()
-    sampling = Sampling(IDENT, [one], 0.1)
-    sampling.attach(journal, once=True)
-    sampling.run(threading.Event())
-    assert (sampling.finished, len(stored(journal))) == (True, 1)
+def test_a_sensor_that_hangs_stops_nobody(journal):
+    """The others go on; it is reported once, and its return."""
+    hang = threading.Event()
+
+    class Hanging(Scripted):
+        patience = 0.3
+
+        def read(self):
+            hang.wait()
+            return super().read()
+
+    stuck = Hanging(section="stuck", fields=HUMIDITY, sample=0.05, interval=1.0)
+    sampling = kit(journal, Scripted(sample=0.05, interval=1.0), stuck, clock=Clock())
+    stop = threading.Event()
+    threads = [threading.Thread(target=w.run, args=(stop,)) for w in sampling.workers()]
+    for thread in threads:
+        thread.start()
+    time.sleep(2.4)
+    found = [event[:2] for event in events(journal)]
+    stop.set()
+    hang.set()
+    for thread in threads:
+        thread.join(3)
+    assert (len(stored(journal)), found) == (2, [("stuck", "hangs")])
+
+
+def test_once_makes_one_telegram(journal):
+    """At once, also when the first reading fails."""
+    sampling = kit(journal, Scripted(Gone("not yet"), 7.0), once=True)
+    for worker in sampling.workers():
+        worker.run(threading.Event())
+    assert (sampling.finished, [d["temp"] for d in stored(journal)]) == (True, [7.0])
+
+
+def test_settings_have_the_deployed_names():
+    """`sample`, `interval`, `bufsize`, `fields`, `units`, `calibrations`, `raw`."""
+    names = {"sample", "interval", "bufsize", "fields", "units", "calibrations", "raw"}
+    assert names <= set(SensorSettings.__annotations__)

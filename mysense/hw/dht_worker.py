@@ -39,8 +39,8 @@ class Worker:
 
     def _open(self, kind: str, number: int, simulated: bool) -> dict[str, Any]:  # noqa: FBT001  # as in the request
         library, pin = self._simulated() if simulated else _real(number)
-        self._device, counted = _opened(getattr(library, _CLASSES[kind]), pin)
-        return {"counted": counted}
+        self._device, polls = _opened(getattr(library, _CLASSES[kind]), pin)
+        return {"polls": polls}
 
     def _simulated(self) -> tuple[Any, Any]:
         """The library over a simulated pin, and that pin."""
@@ -76,13 +76,15 @@ def _real(number: int) -> tuple[Any, Any]:
         raise NotImplementedError(f"it has no pin {number}") from None
 
 
-def _opened(made: Callable[..., Any], pin: Any) -> tuple[Any, bool]:
-    """The sensor, and whether a helper counts its pulses; without, Python has to be fast enough."""
+def _opened(made: Callable[..., Any], pin: Any) -> tuple[Any, str]:
+    """The sensor, and why no helper counts its pulses, so that Python has to be fast enough."""
     try:
         import_module("pulseio")  # whether it works here
-        return made(pin, use_pulseio=True), True
-    except (ImportError, NotImplementedError, RuntimeError):
-        return made(pin, use_pulseio=False), False
+        return made(pin, use_pulseio=True), ""
+    except PermissionError:  # no way works then
+        raise
+    except (ImportError, NotImplementedError, RuntimeError, OSError) as wrong:
+        return made(pin, use_pulseio=False), str(wrong)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ _GPIO = (
     "`sudo usermod -aG gpio $USER`, then log out and in again; for a service: "
     "SupplementaryGroups=gpio"
 )
-KERNEL = "set `backend = iio` and let the kernel read it, see docs/sensors/dht.md"
+_KERNEL = "set `backend = iio` and let the kernel read it, see docs/sensors/dht.md"
 
 
 class Dht:
@@ -47,8 +47,8 @@ class Dht:
         self._line = line
         self._apart = Apart("mysense.hw.dht_worker", log, stop)
 
-    def open(self) -> bool:
-        """Start the process and take the pin; returns whether a helper counts its pulses.
+    def open(self) -> None:
+        """Start the process and take the pin.
 
         Raises:
             Misconfigured: it cannot work before something is mended.
@@ -58,7 +58,12 @@ class Dht:
         if "wrong" in answer:
             self.close()
             raise _of_opening(answer)
-        return bool(answer["counted"])
+        if answer["polls"]:
+            self._log.warning(
+                "no helper counts the pulses (%s): expect many failures; %s",
+                answer["polls"],
+                _KERNEL,
+            )
 
     def measure(self, now: float) -> tuple[float, float]:
         """One measurement: temperature in C, humidity in %.
@@ -128,5 +133,5 @@ def _of_pin(answer: Mapping[str, Any]) -> Gone | Misconfigured | None:
     if answer["errno"] in (errno.EACCES, errno.EPERM) or answer["wrong"] == "PermissionError":
         return Fixable("the pins may not be opened by this user", _GPIO)
     if answer["errno"] == errno.EBUSY:
-        return Gone(f"the pin is in use, by another program or the kernel's driver; {KERNEL}")
+        return Gone(f"the pin is in use, by another program or the kernel's driver; {_KERNEL}")
     return None

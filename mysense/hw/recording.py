@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mysense.hw.linebuffer import Line, LineBuffer
-from mysense.plugin import Gone, Misconfigured
+from mysense.plugin import Finished, Gone, Misconfigured
 
 _CHUNK = 4096
-
-
-class Finished(Gone):
-    """The recording has come to its end: there is nothing more to read, and nothing is wrong."""
 
 
 class Recording:

@@ -17,9 +17,8 @@ import pytest
 
 from mysense.hw import ports
 from mysense.hw.faults import Faults
-from mysense.hw.recording import Finished
 from mysense.hw.sim_serial import KINDS, SimDylos
-from mysense.plugin import Gone, Misconfigured, Transient
+from mysense.plugin import Finished, Gone, Misconfigured, Transient
 from mysense.settings import Source
 from sensors.MyDYLOS import PLUGIN, DylosSettings
 from tests.hw.clock import VirtualClock

@@ -1,0 +1,44 @@
+"""How readings become fields: names, units, calibrations, and what does not fit."""
+
+from __future__ import annotations
+
+import pytest
+
+from mysense.fields import channels
+from mysense.plugin import Field, Misconfigured, SensorSettings
+
+FIELDS = (Field("temp", "C", "BME280", -40, 85), Field("hpa", "hPa", "BME280", 300, 1100))
+
+
+def test_as_the_sensor_has_them():
+    """Without options nothing is changed."""
+    temp, hpa = channels(FIELDS, SensorSettings())
+    assert (temp.name, temp.unit, temp.value(20.0), hpa.name) == ("temp", "C", 20.0, "hpa")
+
+
+def test_renamed_converted_calibrated():
+    """Calibrated in the sensor's unit, then converted."""
+    settings = SensorSettings(
+        fields=("outside", "air"), units=("F", "Pa"), calibrations="[[-2,1],[0,1]]"
+    )
+    temp, hpa = channels(FIELDS, settings)
+    assert (temp.name, temp.value(22.0), hpa.value(1000.0)) == ("outside", 68.0, 100_000.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"fields": ("only",)}, "fields: expected 2 entries, for temp, hpa, found 1"),
+        ({"units": ("C", "psi")}, "units: hpa: hPa cannot become psi"),
+        ({"units": ("Pa", "hPa")}, "units: temp: C cannot become Pa"),
+        ({"fields": ("time", "air")}, "time"),
+        ({"calibrations": "[[1,2]]"}, "one for each of 2 fields"),
+        ({"calibrations": "2 x"}, "expected a list of polynomials"),
+        ({"calibrations": "[[],[0,1]]"}, "one for each of 2 fields"),
+    ],
+)
+def test_what_does_not_fit_is_told(settings, told):
+    """With the option and what it should be."""
+    with pytest.raises(Misconfigured) as wrong:
+        channels(FIELDS, SensorSettings(**settings))
+    assert told in str(wrong.value)
