@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections import deque
+from pathlib import Path
 from types import MappingProxyType
 
 from mysense.delivery import Delivery
@@ -12,6 +14,12 @@ from mysense.journalview import View
 from mysense.plugin import InputSettings, OutputSettings, Publisher, Subscriber
 from mysense.summary import outputs
 from mysense.telegram import Ident, Telegram
+
+
+def python(code):
+    """A command that runs `code` in a process of its own, against the mysense under test."""
+    behind = f"import sys; sys.path.append({str(Path(__file__).parents[1])!r})"  # installed first
+    return [sys.executable, "-P", "-c", f"{behind}\n{code}"]
 
 
 def telegram(time, kit="a", *, new=None, label=None, village=None, **values):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +12,7 @@ from mysense.errors import JournalError
 from mysense.journal import Appended, Journal, Outcome
 from mysense.journalview import View, request
 from mysense.plugin import Refusal
-from tests.pipeline import keys, telegram
+from tests.pipeline import keys, python, telegram
 
 
 @pytest.fixture
@@ -325,14 +323,8 @@ def test_two_engines_are_refused(path, journal):
 
 def test_another_process_is_refused(path, journal):
     """The lock holds between processes."""
-    code = "import sys, pathlib, mysense.journal as j; j.Journal(pathlib.Path(sys.argv[1]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, path],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[1],
-    )
+    code = "import pathlib, mysense.journal as j; j.Journal(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run([*python(code), path], capture_output=True, text=True, check=False)
     assert "another engine" in done.stderr
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from mysense.errors import JournalError
 from mysense.journal import Journal, Outcome
 from mysense.journalview import View, request
-from tests.pipeline import keys, telegram
+from tests.pipeline import keys, python, telegram
 
 
 @pytest.fixture
@@ -122,7 +121,7 @@ def test_a_request_that_cannot_be_left_is_an_error(journal, monkeypatch):
 # -- where nothing may be written ---------------------------------------------------------------
 
 HOLD = """
-import sys, pathlib
+import pathlib
 from mysense.journal import Journal
 from tests.pipeline import telegram
 journal = Journal(pathlib.Path(sys.argv[1]))
@@ -136,9 +135,9 @@ journal.close()
 @contextmanager
 def engine(path):
     """Another process that has the journal open; this one must not (SQLite shares within it)."""
-    command = [sys.executable, "-c", HOLD, path]
+    command = [*python(HOLD), path]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=Path(__file__).parents[1], **pipes) as process:
+    with subprocess.Popen(command, **pipes) as process:
         assert process.stdout.readline() == b"ready\n"
         for file in path.parent.iterdir():
             file.chmod(0o644)
