@@ -388,7 +388,7 @@ def test_faults_go_on_when_opened_again():
 
 @pytest.mark.parametrize(
     "override",
-    ["interval=2.4", "type=DHT21", "pin=28", "pin=-1", "faults=5s boo", "frame=02", "backend=x"],
+    ["sample=2.4", "type=DHT21", "pin=28", "pin=-1", "faults=5s boo", "frame=02", "backend=x"],
 )
 def test_settings_refused(tmp_path, override):
     """Options that cannot be are refused before anything starts."""
