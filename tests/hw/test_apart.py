@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -74,13 +73,19 @@ def test_hanging_process_is_ended(apart, act):
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_helpers_are_ended(apart, caplog):
+def test_helpers_are_ended(apart):
     """What the library has started ends with it."""
-    apart.call({"act": "pid"}, 20)
-    caplog.set_level(logging.DEBUG)
+    pid = apart.call({"act": "helper"}, 20)["helper"]
     with pytest.raises(Hung):
-        apart.call({"act": "helper"}, 1)
-    assert gone(re.search(r"helper (\d+)", caplog.text)[1])
+        apart.call({"act": "hang"}, 0.2)
+    assert gone(pid)
+
+
+def test_helpers_are_ended_at_close(apart):
+    """What the library has started ends when it is closed, too."""
+    pid = apart.call({"act": "helper"}, 20)["helper"]
+    apart.close()
+    assert gone(pid)
 
 
 def test_starts_again(apart):
