@@ -30,6 +30,7 @@ ADMIN = "admin"
 ADMIN_PASSWORD = "admin-secret"  # of servers that live for one test run, on loopback
 START_SECONDS = 60.0  # a server with many databases on a busy machine takes its time
 
+_GUARD = 'cat >/dev/null; kill -9 "$0"; rm -rf "$1"'
 _MISSING = (
     "influxd was not found, and the tests need a real one; install InfluxDB 1.x: "
     "on Debian, Raspberry Pi OS and Ubuntu `sudo apt-get install influxdb` "
@@ -62,6 +63,7 @@ class Influxd:
         self._more = config or {}
         self._folder = Path(tempfile.mkdtemp(prefix="mysense-influxd-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self.port = 0
 
     @property
@@ -227,6 +229,11 @@ class Influxd:
                 env={"HOME": str(self._folder), "PATH": "/usr/bin:/bin"},  # no INFLUXDB_* of ours
                 start_new_session=True,  # Ctrl-C in pytest stops the tests first
             )
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, str(self._process.pid), str(self._folder)],
+            stdin=subprocess.PIPE,  # its end comes with the end of this process, however it ends
+            start_new_session=True,
+        )
 
     def _sections(self) -> dict[str, dict[str, object]]:
         folder = self._folder
@@ -269,7 +276,11 @@ class Influxd:
 
     def _reap(self, patience: float = 0) -> None:
         process, self._process = self._process, None
+        guard, self._guard = self._guard, None
         assert process is not None, "influxd is not running"
+        assert guard is not None, "a guard is started with every server"
+        guard.kill()  # before the process id can be another's
+        guard.communicate()
         try:
             process.wait(patience)
         except subprocess.TimeoutExpired:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from tests.influxd import Influxd, InfluxdError
@@ -59,3 +64,18 @@ def test_missing_influxd_says_how_to_install(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(InfluxdError, match="apt-get install influxdb"):
         Influxd()
+
+
+def test_no_server_outlives_the_tests():
+    """When the process that started a server is killed, the server and its folder go too."""
+    code = "from tests.influxd import Influxd; s = Influxd(); s.start(); print(s.pid, flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code + "; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as owner:
+        server = Path("/proc", owner.stdout.readline().decode().strip())
+        assert server.exists()
+        owner.kill()
+    deadline = time.monotonic() + 20
+    while server.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not server.exists()
