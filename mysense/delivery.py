@@ -31,6 +31,8 @@ from mysense.plugin import (
     TooLarge,
     Unacceptable,
 )
+from mysense.privacy import Privacy
+from mysense.telegram import Telegram
 
 PROBE_EVERY = 300.0  # seconds between two tries of a kit that is held
 _NOTE_EVERY = 10.0  # seconds between two notes in the journal that an output still fails
@@ -75,6 +77,7 @@ class Delivery:
     ) -> None:
         self.publisher = publisher
         self.name = publisher.section
+        self._privacy = Privacy(publisher.settings.omit, publisher.settings.round_location)
         self._journal = journal
         self._view = View(journal.path)
         self._clock = clock
@@ -195,8 +198,9 @@ class Delivery:
                 self._seen = self._cursor + settings.bufsize - 1
                 return settings.flush - age
         self._seen, self._full_at = rows[-1].seq, 0.0
-        waits = [row for row in rows if row.telegram.kit in self._held]
-        rows = [row for row in rows if row.telegram.kit not in self._held] if waits else rows
+        held = self._held
+        waits = [row for row in rows if row.telegram.kit in held] if held else []
+        rows = [row for row in rows if row.telegram.kit not in held] if waits else rows
         parts = [rows] if rows and self.publisher.mixed else _by_kit(rows)
         self._batch = _Batch(self._seen, deque(parts))
         self._batch.held += [(row, "held behind older telegrams of this kit") for row in waits]
@@ -207,7 +211,7 @@ class Delivery:
         while batch.parts:
             part = batch.parts[0]
             try:
-                receipt = self.publisher.publish([row.telegram for row in part])
+                receipt = self.publisher.publish(self._told(part))
             except Refused as wrong:
                 self._refuse(batch, part, wrong.reasons)
                 batch.parts.popleft()
@@ -221,6 +225,11 @@ class Delivery:
                 batch.parts.popleft()
                 batch.acknowledged += part
                 batch.receipt = receipt if receipt is not None else batch.receipt
+
+    def _told(self, part: list[Row]) -> list[Telegram]:
+        """The telegrams of `part` as this output may see them."""
+        telegrams = [row.telegram for row in part]
+        return list(map(self._privacy, telegrams)) if self._privacy else telegrams
 
     def _refuse(self, batch: _Batch, part: list[Row], reasons: Mapping[int, str]) -> None:
         if not reasons.keys() <= set(range(len(part))):

@@ -15,6 +15,7 @@ import attrs
 
 from mysense.errors import MySenseError
 from mysense.options import Interval, option
+from mysense.privacy import not_omittable
 from mysense.telegram import DAY, Telegram
 
 Position = Mapping[str, Any]
@@ -112,6 +113,14 @@ class OutputSettings:
     bufsize: int = option(5000, "telegrams handed over at once, at most", low=1, high=100_000)
     max_bytes: int = option(
         1_000_000, "bytes of telegrams handed over at once, at most", low=1000, high=20_000_000
+    )
+    omit: tuple[str, ...] = option(
+        (),
+        "parts of the ident and fields that this output is not told, such as street, extern_ip",
+        check=not_omittable,
+    )
+    round_location: int | None = option(
+        None, "decimals of the geolocation that it is told: 2 is about a kilometre", low=0, high=7
     )
     flush: float = option(
         0.0, "seconds to wait for a batch to fill; 0 sends what is there", low=0, high=3600

@@ -153,9 +153,11 @@ class Ident:
     units: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
 
-    @property
-    def kit(self) -> str:
-        """The kit's key, `<project>_<serial>`: names its database and its files."""
+    kit: str = attrs.field(init=False, eq=False, repr=False)
+    """The kit's key, `<project>_<serial>`: names its database and its files."""
+
+    @kit.default
+    def _kit(self) -> str:
         return f"{self.project}_{self.serial}"
 
     def unit(self, field: str) -> str:
@@ -194,7 +196,7 @@ class Ident:
         return cls(**given)
 
 
-IDENT_KEYS = tuple(field.name for field in attrs.fields(Ident))
+IDENT_KEYS = tuple(field.name for field in attrs.fields(Ident) if field.init)
 
 
 def _texts(source: object, where: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from mysense.files import try_lock
 from mysense.journal import Journal
 from mysense.journalview import View, request
 from mysense.plugin import Publisher, Refused
+from mysense.privacy import Privacy
 from mysense.replaying import Replay, ReplaySettings, journal_path
 from mysense.summary import OutputSummary, outputs
 
@@ -211,7 +212,8 @@ def _dry_run(source: Replay, publishers: Sequence[Publisher[Any]]) -> bool:
 
 def _preview(publisher: Publisher[Any], telegrams: list[Any]) -> bool:
     groups: dict[str, list[Any]] = {}
-    for telegram in telegrams:
+    privacy = Privacy(publisher.settings.omit, publisher.settings.round_location)
+    for telegram in map(privacy, telegrams) if privacy else telegrams:
         groups.setdefault("" if publisher.mixed else telegram.kit, []).append(telegram)
     failed = False
     for group in groups.values():
