@@ -139,9 +139,8 @@ class DhtSensor(Sensor[DhtSettings]):
         """Whether library or driver are there and the pins open to this user, one reading."""
         try:
             if self.settings.backend == "adafruit":
-                yield self._library()
                 yield pulses.access()
-            self.open()
+            self.open()  # says what is wrong with the library
             yield Finding(good=True, what=self._found())
             yield self._sample()
         except MySenseError as wrong:
@@ -193,14 +192,10 @@ class DhtSensor(Sensor[DhtSettings]):
                 raise Transient(f"{field.name} {values[field.name]:g} {field.unit}: out of range")
         return values
 
-    def _library(self) -> Finding:
-        fix = "pip install 'mysense[sensors]'"
-        return Finding(pulses.installed(), f"{pulses.LIBRARY} is installed", fix)
-
     def _found(self) -> str:
         if self._device is not None:
             return f"the kernel reads a DHT for us: {self._device.path}"
-        return f"the library holds pin {self.settings.pin}"
+        return f"{pulses.LIBRARY} is installed, and holds pin {self.settings.pin}"
 
     def _sample(self) -> Finding:
         for left in reversed(range(_TRIES)):
