@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple
 import attrs
 
 from mysense.errors import JournalError
+from mysense.jsontext import dumps
 from mysense.plugin import Position, Refusal
 from mysense.telegram import Ident, Telegram, normal_data
 
@@ -243,7 +244,7 @@ class Journal:
                 new = self._last.get(kit) != number
             self._last[kit] = number
             data = dict(telegram.data)
-            rows.append((telegram.kind, source, data["time"], number, new, now, _encode(data)))
+            rows.append((telegram.kind, source, data["time"], number, new, now, dumps(data)))
         return rows
 
     def _insert(self, db: sqlite3.Connection, telegram: Telegram, at: float) -> str:

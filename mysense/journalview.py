@@ -5,22 +5,16 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Self
 
+from mysense import jsontext
 from mysense.errors import JournalError
 from mysense.journal import APPLICATION, Row, check_format
 from mysense.telegram import Ident, Telegram
-
-_decode: Callable[[str], Any]
-try:  # the optional extra `fast`; only for JSON that MySense itself has written
-    from orjson import loads as _decode
-except ImportError:
-    from json import loads as _decode
-
 
 _IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every telegram
 
@@ -117,7 +111,7 @@ class View:
             sizes = f"SELECT *, sum(length(data)) OVER (ORDER BY seq) AS total FROM ({query})"  # noqa: S608  # one of the two above
             query = f"SELECT * FROM ({sizes}) WHERE total <= ? OR total = length(data)"  # noqa: S608  # as above
             columns = self._lists(query, (*values, max_bytes))
-        seqs, idents, news, ats, data = map(_decode, columns)
+        seqs, idents, news, ats, data = map(jsontext.loads, columns)
         known = {number: self.ident(number) for number in set(idents)}
         return [
             Row(seq, Telegram(known[ident], MappingProxyType(values), bool(new)), at)

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import attrs
 
+from mysense import jsontext
 from mysense.errors import TelegramError
 from mysense.telegram import IDENT_KEYS, Ident, Telegram, short
 
@@ -156,14 +157,15 @@ class Reader:
         """The telegram of a line that repeats the ident to the letter; None: look closely."""
         if self._ident is None or not rest.endswith(b"}"):
             return None
+        rest = rest[:-1]
         try:
-            text = rest[:-1].decode()
-            data, end = _plain_decoder.raw_decode(text)
-            if end != len(text) or text.count('":') != len(data):  # perhaps a key came twice
-                return None
-            return Telegram.from_json(self._ident, data, latest=self._latest)
+            data = jsontext.loads(rest)
+            # a key that comes twice, or a whole number that was taken for a float, looks closer
+            if rest.count(b'":') == len(data) and rest.count(b".") == len(data) - 1:
+                return Telegram.from_json(self._ident, data, latest=self._latest)
         except (TelegramError, ValueError, TypeError, RecursionError):
             return None
+        return None
 
     def _announce(self, ident: Any) -> None:
         if ident == self._source:  # most files repeat the ident on every line
@@ -204,7 +206,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Doubled:
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_object)
-_plain_decoder = json.JSONDecoder()
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
