@@ -20,6 +20,7 @@ from mysense.journal import Journal
 from mysense.plugin import Plugin, Publisher, Subscriber
 from mysense.retention import trim
 from mysense.sampling import Sampling, Worker
+from mysense.service import Heart, Service
 
 STOP_WITHIN = 1.5  # seconds; what still hangs then is left to the end of the process
 _TICK = 0.25
@@ -72,6 +73,7 @@ class Engine:
         self.sampling = sampling
         if sampling is not None:
             sampling.attach(journal, once=once)
+        self._heart = Heart(Service(), journal, sampling)
         self._limits = limits or Limits()
         self._once = once
         self._threads: list[threading.Thread] = []
@@ -100,6 +102,7 @@ class Engine:
             whether everything that was to be done was done.
         """
         self.start()
+        self._heart.begin()
         try:
             return self._watch(timeout)
         finally:
@@ -109,6 +112,7 @@ class Engine:
         seen = time.monotonic(), -1
         while not self.stopping.wait(_TICK_ONCE if self._once else _TICK):
             self.tick()
+            self._heart.beat(self._state)
             if self._once and self.done:
                 return True
             settled = sum(delivery.settled_count for delivery in self.deliveries)
@@ -147,6 +151,21 @@ class Engine:
         for delivery in self.deliveries:
             yield f"output {delivery.name}"
 
+    def _state(self) -> str:
+        """What the service manager shows: what runs, and what does not."""
+        samplers = self.sampling.samplers if self.sampling else []
+        stopped = [one.name for one in samplers if one.stopped]
+        stopped += [one.name for one in self.deliveries if one.stopped]
+        failing = [one.name for one in self.intakes if one.error]
+        failing += [one.name for one in self.deliveries if not one.settled and not one.stopped]
+        parts = [
+            f"{len(samplers) + len(self.intakes)} inputs, {len(self.deliveries)} outputs",
+            f"journal at {self.journal.head}",
+            failing and f"busy or failing: {', '.join(failing)}",
+            stopped and f"stopped: {', '.join(stopped)}",
+        ]
+        return "; ".join(part for part in parts if part)
+
     def tick(self) -> None:
         """What is to be done now and then: obey requests, keep the journal within its limits."""
         if self._failing.left > 0:
@@ -173,12 +192,18 @@ class Engine:
             every = 0.0
         if now - then >= every:
             self._trimmed = now, self.journal.head
-            trim(self.journal, limits.max_mb, limits.keep_days, stop=self.stopping.is_set)
+            trim(self.journal, limits.max_mb, limits.keep_days, stop=self._interrupted)
+
+    def _interrupted(self) -> bool:
+        """Asked between the parts of a long work, which are progress too."""
+        self._heart.beat()
+        return self.stopping.is_set()
 
     def stop(self) -> None:
         """Stop all threads; returns within two seconds, also when one of them hangs."""
         until = time.monotonic() + STOP_WITHIN
         self.stopping.set()
+        self._heart.end()
         self.journal.wake()
         for plugin in self._plugins():
             try:

@@ -25,6 +25,7 @@ from mysense.errors import JournalError
 from mysense.jsontext import dumps
 from mysense.plugin import Position, Refusal
 from mysense.telegram import Ident, Telegram, normal_data
+from mysense.trials import Trials
 
 FORMAT = 1
 APPLICATION = 0x4D79534A  # "MySJ", so that no other database is taken for a journal
@@ -87,6 +88,8 @@ class Journal:
         self.path = path
         self.full = False
         """Whether so much waits here that inputs which can wait should."""
+        self.writing = Trials()
+        """How long it could not be written."""
         self._now = now
         self._lock = threading.RLock()
         self._grown = threading.Condition(self._lock)
@@ -154,7 +157,7 @@ class Journal:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One transaction: everything in it is on disk when it ends, or nothing is."""
-        with self._lock:
+        with self._lock, self.writing.trial():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 if self._stale:

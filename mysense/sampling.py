@@ -75,6 +75,7 @@ class Sampling:
         self._quality = process.quality
         self._seconds = Seconds(self._clock)
         self._start: float | None = None
+        self._ticked: float | None = None
         self._ends: dict[float, float] = {}  # interval -> when the one under way ends, monotonic
         self._once = False
         self._stop = threading.Event()
@@ -120,9 +121,14 @@ class Sampling:
             pass
         self.save()
 
+    @property
+    def idle(self) -> float:
+        """Seconds since the last `tick` began, which takes place once a second; 0 before all."""
+        return 0.0 if self._ticked is None else self._clock.monotonic() - self._ticked
+
     def tick(self) -> float:
         """Do what is due now; returns seconds until there may be more. The first call begins."""
-        now = self._clock.monotonic()
+        now = self._ticked = self._clock.monotonic()
         if self._start is None:
             self._start = now
             for sampler in self.samplers:
