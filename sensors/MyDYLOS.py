@@ -15,20 +15,21 @@ if (
 ):  # started as a file: the checkout is the folder above
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import threading
 import time
 from typing import Literal
 
 import attrs
 
-from mysense.errors import MySenseError
-from mysense.hw import advice, dylos, faults, ports
-from mysense.hw.linebuffer import Line
+from mysense.hw import dylos, faults
+from mysense.hw.linebuffer import LineBuffer
+from mysense.hw.listener import Listener, live
+from mysense.hw.pieces import Piece
 from mysense.hw.recording import Recording
-from mysense.hw.serial import Clock, SerialLines
-from mysense.hw.sim_serial import KINDS, SimDylos, scenario
+from mysense.hw.serial import Clock
+from mysense.hw.sim_dylos import SimDylos, scenario
+from mysense.hw.sim_port import KINDS
 from mysense.options import option
-from mysense.plugin import Field, Finding, Gone, Misconfigured, Sensor, SensorSettings, Transient
+from mysense.plugin import Field, Finding, Sensor, SensorSettings, Transient
 
 _MOST = 100_000  # particles in 0.01 cubic foot that are believed
 _FIX = "see that the Dylos is switched on: after a power failure it stays off; and its cable"
@@ -98,25 +99,24 @@ class DylosSensor(Sensor[DylosSettings]):
         super().__init__(settings, section)
         self.fields = _fields(settings)
         self.patience = settings.stale + 30.0
-        self._clock = clock
-        self._stop = threading.Event()
         self._recording = Recording(settings.file, self.log) if settings.file else None
-        self._lines: SerialLines | None = None
-        self._sim: SimDylos | None = None
         self._faults: faults.Faults | None = None  # they go on while the port is opened again
-        self._worked = False
+        self._clock = clock
+        self._device = Listener(
+            name="Dylos",
+            says="line",
+            where=settings.port,
+            usbid=settings.usbid,
+            cutter=lambda: LineBuffer(self.log),
+            fix=_FIX,
+            log=self.log,
+            clock=clock,
+            twin=self._simulated if settings.backend == "sim" else None,
+        )
 
     def open(self) -> None:
         """Find the port and open it. Raises Gone or Misconfigured."""
-        self._let_go()
-        try:
-            if self._recording is not None:
-                self._recording.open()
-            else:
-                self._lines = self._opened()
-        except BaseException:  # whatever it is, nothing may stay open
-            self._let_go()
-            raise
+        (self._recording or self._device).open()
 
     def read(self) -> Mapping[str, float]:
         """The counts of the next line, for which it waits `stale` seconds at most.
@@ -129,94 +129,45 @@ class DylosSensor(Sensor[DylosSettings]):
 
     def interrupt(self) -> None:
         """End a wait for a line, from another thread."""
-        self._stop.set()
+        self._device.interrupt()
 
     def close(self) -> None:
         """Let go of the port. A recording goes on where it was when it is opened again."""
-        self._let_go()
-        self._stop.clear()
+        self._device.close()
+        if self._recording is not None:
+            self._recording.close()
 
     def check(self) -> Iterator[Finding]:
         """Is it there, may this user open it, does it speak."""
-        if self._recording is None and self.settings.backend == "serial":
-            try:
-                port = self._port()
-            except MySenseError as wrong:
-                yield advice.finding(wrong)
-                return
-            yield Finding(True, f"the Dylos is at {port}")
-            if Path(port).exists():  # else it is a URL, or was unplugged just now
-                yield ports.access(port)
-        yield self._live()
-
-    def _opened(self) -> SerialLines:
-        if self.settings.backend == "sim":
-            self._sim = self._simulated()
-        try:
-            return SerialLines(self._port(), self.log, self._clock)
-        except Misconfigured as wrong:
-            if self._worked:  # it has just come back, and its rights are still to be set
-                raise Gone(str(wrong)) from wrong
-            raise
-
-    def _let_go(self) -> None:
-        for opened in (self._lines, self._sim, self._recording):
-            if opened is not None:
-                opened.close()
-        self._lines = self._sim = None
-
-    def _port(self) -> str:
-        if self._sim is not None:
-            return str(self._sim.port)
-        return self.settings.port or ports.find(self.settings.usbid)
+        if self._recording is not None:
+            yield live(self, self.read, _FIX)
+        else:
+            patience = min(self.settings.stale, _CHECK)
+            yield from self._device.check(self, lambda: self._reading(patience))
 
     def _simulated(self) -> SimDylos:
         if self._faults is None:
             self._faults = faults.Faults.parse(self.settings.faults, KINDS, self._clock)
-        sim = SimDylos(scenario(), self._faults, self.settings.pace, self._clock)
-        sim.start()
-        return sim
+        return SimDylos(scenario(), self._faults, self.settings.pace, self._clock)
 
     def _reading(self, patience: float) -> dict[str, float]:
         if self._recording is not None:
             return self._recorded(self._recording)
-        if self._lines is None:
-            raise Gone(f"{self.section} is not open")
-        line = self._lines.read(patience, self._stop)
-        if line is None:
-            raise Transient(self._silence(self._lines))
+        line = self._device.read(patience)
         try:
-            values = _values(line, self.settings)
+            return _values(line, self.settings)
         except ValueError as wrong:
-            raise Transient(f"{self._lines.port}: {wrong}") from wrong
-        self._worked = True
-        return values
+            raise Transient(f"{self._device.port}: {wrong}") from wrong
 
     def _recorded(self, recording: Recording) -> dict[str, float]:
         """The next reading; what is none does not hold up the rest."""
-        while not self._stop.is_set():
+        while not self._device.stop.is_set():
             line = recording.read()
             try:
                 return _values(line, self.settings)
             except ValueError as wrong:
                 self.log.warning("%s: %s", self.settings.file, wrong)
         raise Transient("ended from outside")
-
-    def _silence(self, lines: SerialLines) -> str:
-        if self._stop.is_set():
-            return "ended from outside"
-        return f"{lines.port}: no line for {lines.quiet:.0f} s; {_FIX}"
-
-    def _live(self) -> Finding:
-        units = {field.name: field.unit for field in self.fields}
-        try:
-            with self:
-                self.open()
-                values = self._reading(min(self.settings.stale, _CHECK))
-        except MySenseError as wrong:
-            return advice.finding(wrong, _FIX)
-        texts = (f"{name} {value:g} {units[name]}" for name, value in values.items())
-        return Finding(True, f"a live reading: {', '.join(texts)}")
 
 
 def _fields(settings: DylosSettings) -> tuple[Field, ...]:
@@ -229,7 +180,7 @@ def _fields(settings: DylosSettings) -> tuple[Field, ...]:
     )
 
 
-def _values(line: Line, settings: DylosSettings) -> dict[str, float]:
+def _values(line: Piece, settings: DylosSettings) -> dict[str, float]:
     """The values in a line. Raises ValueError."""
     try:
         if line.trouble:

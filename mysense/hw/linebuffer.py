@@ -9,24 +9,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 
-import attrs
+from mysense.hw.pieces import TORN, Piece
 
 LONGEST = 80
 """Bytes in a line, at most; a Dylos needs 40."""
 
-TORN = 0.5
-"""Seconds of silence inside a line after which its rest is not waited for."""
-
 SURE = 2.0
 """Seconds of silence after which the next byte begins a line."""
-
-
-@attrs.frozen
-class Line:
-    """A line without its end; with `trouble` where it is not a whole one."""
-
-    data: bytes
-    trouble: str = ""
 
 
 class LineBuffer:
@@ -37,8 +26,10 @@ class LineBuffer:
         sure: whether the first byte begins a line.
     """
 
+    longest = LONGEST
+
     def __init__(self, log: logging.Logger, *, sure: bool = False) -> None:
-        self.ready: deque[Line] = deque()
+        self.ready: deque[Piece] = deque()
         self._log = log
         self._sure = sure
         self._part = b""
@@ -67,14 +58,14 @@ class LineBuffer:
         if not self._sure:
             self._log.info("dropped %r: it may be the tail of a line", line[:LONGEST])
         elif len(line) > LONGEST:
-            self.ready.append(Line(line[:LONGEST], f"longer than {LONGEST} bytes"))
+            self.ready.append(Piece(line[:LONGEST], f"longer than {LONGEST} bytes"))
         else:
-            self.ready.append(Line(line))
+            self.ready.append(Piece(line))
         self._sure = True
 
     def _give_up(self, trouble: str) -> None:
         """Drop what is there, and what follows up to a line end or a silence."""
         if self._sure:  # else it was told before
-            self.ready.append(Line(self._part[:LONGEST], trouble))
+            self.ready.append(Piece(self._part[:LONGEST], trouble))
         self._part = b""
         self._sure = False

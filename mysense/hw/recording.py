@@ -6,7 +6,8 @@ import logging
 from pathlib import Path
 from typing import BinaryIO
 
-from mysense.hw.linebuffer import Line, LineBuffer
+from mysense.hw.linebuffer import LineBuffer
+from mysense.hw.pieces import Piece
 from mysense.plugin import Finished, Gone, Misconfigured
 
 _CHUNK = 4096
@@ -34,7 +35,7 @@ class Recording:
         except OSError as wrong:
             raise Misconfigured(f"file = {self._path}: {wrong.strerror}") from wrong
 
-    def read(self) -> Line:
+    def read(self) -> Piece:
         """The next line, whole or not.
 
         Raises:

@@ -1,9 +1,8 @@
-"""Lines from a serial port, by pyserial: a path, or one of its URLs (`socket://`, `hwgrep://`)."""
+"""What arrives at a serial port, by pyserial: a path, or one of its URLs (`socket://`, `hwgrep://`)."""
 
 from __future__ import annotations
 
 import errno
-import logging
 import termios
 import threading
 import time
@@ -13,21 +12,22 @@ from typing import Any
 
 from mysense.hw import ports
 from mysense.hw.advice import Absent, Fixable
-from mysense.hw.linebuffer import LONGEST, Line, LineBuffer
+from mysense.hw.pieces import Cutter, Piece
 from mysense.plugin import Gone
 
 Clock = Callable[[], float]
 """Monotonic seconds."""
 
 _SLICE = 0.2  # seconds in one wait for a byte: how soon an interrupt is obeyed
+_WRITE = 2.0  # seconds in which a port must take what is sent
 
 
-class SerialLines:
-    """The lines that arrive at one port, for one reader.
+class SerialPort:
+    """What arrives at one port, line by line or frame by frame, for one reader.
 
     Args:
         port: a path or a URL of pyserial.
-        log: where to say which line was dropped.
+        cutter: a new one, which cuts what arrives into pieces.
         clock: monotonic seconds.
         baud: bits a second; 8 data bits, no parity, 1 stop bit.
 
@@ -37,41 +37,48 @@ class SerialLines:
     """
 
     def __init__(
-        self, port: str, log: logging.Logger, clock: Clock = time.monotonic, baud: int = 9600
+        self, port: str, cutter: Cutter, clock: Clock = time.monotonic, baud: int = 9600
     ) -> None:
         self.port = port
         self._clock = clock
         self._serial = _opened(port, baud)
-        self._buffer = LineBuffer(log)
+        self._cutter = cutter
         self._heard = self._waiting = self._spoken = clock()
 
     @property
     def quiet(self) -> float:
-        """Seconds since the last line, or since it was opened."""
+        """Seconds since the last piece, or since it was opened."""
         return self._clock() - self._spoken
 
-    def read(self, patience: float, stop: threading.Event) -> Line | None:
-        """The next line, whole or not; None when `stop` was set or `patience` is over.
+    def read(self, patience: float, stop: threading.Event) -> Piece | None:
+        """The next piece, whole or not; None when `stop` was set or `patience` is over.
 
         Args:
-            patience: seconds since the last line, or since the last None.
+            patience: seconds since the last piece, or since the last None.
             stop: set by another thread.
 
         Raises:
             Gone: it was unplugged.
         """
         received = 0
-        while not self._buffer.ready:
+        while not self._cutter.ready:
             before = self._clock()
             got = self._receive(before)
             received += got
             late = before - self._waiting >= patience
-            over = late and (not got or received > LONGEST)  # never in the middle of a line
-            if not self._buffer.ready and (over or stop.is_set()):
+            over = late and (not got or received > self._cutter.longest)  # never amidst one
+            if not self._cutter.ready and (over or stop.is_set()):
                 self._waiting = before
                 return None
         self._waiting = self._spoken = self._clock()
-        return self._buffer.ready.popleft()
+        return self._cutter.ready.popleft()
+
+    def write(self, data: bytes) -> None:
+        """Send this. Raises Gone."""
+        try:
+            self._serial.write(data)
+        except OSError as wrong:
+            raise Gone(f"{self.port} takes nothing: {wrong}") from wrong
 
     def close(self) -> None:
         """Let go of the port; may be called twice."""
@@ -81,17 +88,17 @@ class SerialLines:
         """Take what is there, or wait for one byte for a moment; returns how many came.
 
         Silence counts only up to `before`, when the wait that brought nothing began: a process
-        that was held up has not listened, and must not take the rest of a line for a new one.
+        that was held up has not listened, and must not take the rest of a piece for a new one.
         """
         try:
             data = self._serial.read(self._serial.in_waiting or 1)
         except OSError as wrong:  # SerialException is one; in_waiting raises a bare one
             raise Gone(f"{self.port}: unplugged, or its driver gave up: {wrong}") from wrong
         if data:
-            self._buffer.feed(data)
+            self._cutter.feed(data)
             self._heard = self._clock()
         else:
-            self._buffer.silence(before - self._heard)
+            self._cutter.silence(before - self._heard)
         return len(data)
 
 
@@ -103,7 +110,9 @@ def _opened(port: str, baud: int) -> Any:
     if Path(port).is_file():
         raise Fixable(f"{port} is no serial port but a file", "give a recording as `file`")
     try:
-        return serial.serial_for_url(port, baudrate=baud, timeout=_SLICE, exclusive=True)
+        return serial.serial_for_url(
+            port, baudrate=baud, timeout=_SLICE, write_timeout=_WRITE, exclusive=True
+        )
     except ValueError as wrong:
         raise Fixable(f"{port} is no port: {wrong}", "give a path or a URL of pyserial") from wrong
     except (OSError, termios.error) as wrong:

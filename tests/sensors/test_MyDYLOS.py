@@ -17,7 +17,8 @@ import pytest
 
 from mysense.hw import ports
 from mysense.hw.faults import Faults
-from mysense.hw.sim_serial import KINDS, SimDylos
+from mysense.hw.sim_dylos import SimDylos
+from mysense.hw.sim_port import KINDS
 from mysense.plugin import Finished, Gone, Misconfigured, Transient
 from mysense.settings import Source
 from sensors.MyDYLOS import PLUGIN, DylosSettings
@@ -131,7 +132,7 @@ def test_held_up_process(bench):
     threading.Timer(0.3, bench.dylos.interrupt).start()
     with pytest.raises(Transient):
         dylos.read()
-    bench.dylos._stop.clear()
+    bench.dylos._device.stop.clear()
     bench.send(b"59,93\r\n")
     bench.wait(10)  # the process was held up, the bytes were there
     assert dylos.read() == {"pm_25": 1659, "pm_10": 93}
@@ -199,7 +200,7 @@ def test_found_by_usbid(bench, monkeypatch):
     monkeypatch.setattr(ports.find, "__defaults__", (bench.far.links,))
     dylos = PLUGIN(DylosSettings(usbid="Prolific"), "dylos")
     dylos.open()
-    assert dylos._lines.port == str(bench.far.port)
+    assert dylos._device.port == str(bench.far.port)
     dylos.close()
 
 
@@ -222,6 +223,7 @@ def test_no_permission(bench):
     device = os.path.realpath(bench.far.port)
     code = (
         "import os, sys; from sensors.MyDYLOS import *; import mysense.hw.serial, serial\n"
+        "from mysense.plugin import Misconfigured\n"
         "d = PLUGIN(DylosSettings(port=sys.argv[1])); os.getuid() or os.setuid(65534)\n"
         "try: d.open()\n"
         "except Misconfigured as wrong: print(wrong)\n"
@@ -274,7 +276,7 @@ def test_loop():
     """The loop of pyserial opens too."""
     with PLUGIN(DylosSettings(port="loop://")) as dylos:
         dylos.open()
-        dylos._lines._serial.write(b"59,93\r\n675,22\r\n")
+        dylos._device._serial._serial.write(b"59,93\r\n675,22\r\n")
         assert dylos.read() == {"pm_25": 675, "pm_10": 22}
 
 

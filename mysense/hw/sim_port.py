@@ -1,7 +1,7 @@
-"""A Dylos that is not there: the far end of a pty, which speaks the lines of a DC1100.
+"""A serial device that is not there: the far end of a pty, which speaks by itself.
 
 The near end is a terminal like that of an adapter, with a link in a folder `by-id`: pyserial opens
-it, and the driver reads it, as they would the real one.
+it, and a driver reads it, as they would the real one.
 """
 
 from __future__ import annotations
@@ -19,67 +19,59 @@ from random import Random
 from typing import Self
 
 from mysense.hw.faults import Clock, Faults
-from mysense.hw.scenario import Air, Scenario
 
 KINDS = ("unplug", "silence", "partial", "garbage", "slow")
-"""What a script can let go wrong; see `docs/sensors/dylos.md`."""
-
-NAME = "usb-Prolific_Technology_Inc._USB-Serial_Controller-if00-port0"
+"""What a script can let go wrong with each of them; see `docs/write-a-sensor.md`."""
 
 _TICK = 0.1  # seconds from one look at the clock to the next
-_SLOW = 0.05  # seconds from byte to byte of a slow line
+_SLOW = 0.05  # seconds from byte to byte of what is slow
+_HEARD = 4096  # bytes listened to at once
 
-Lines = Callable[[], str | None]
-"""The next line without its end; None when there is none this time."""
-
-
-def live(air: Air) -> str:
-    """What a DC1100 says about this air."""
-    return f"{air.small},{air.large}"
+Says = Callable[[], bytes | None]
+"""What it says next; None when it says nothing this time."""
 
 
-def scenario(wall: Clock = time.time) -> Lines:
-    """Lines about the air of the moment."""
-    street = Scenario()
-    return lambda: live(street.at(wall()))
-
-
-class SimDylos:
-    """A Dylos on a pty. Plugged in from the start, unless its faults say otherwise.
+class SimPort:
+    """A device on a pty. Plugged in from the start, unless its faults say otherwise.
 
     Run it in a thread of its own with `start`, or, on a virtual clock, call `step` after each move
     of the clock.
 
-    >>> with SimDylos(lambda: "675,22") as dylos:
-    ...     dylos.port.is_symlink()
+    >>> with SimPort(lambda: b"hello", "usb-Somebody_Something-if00-port0") as device:
+    ...     device.port.is_symlink()
     True
 
     Args:
-        lines: what it says, asked for whenever a line is due.
-        faults: what goes wrong, and when.
-        pace: seconds from line to line.
+        says: asked whenever it is to speak.
+        name: of its link in `by-id`.
+        faults: what goes wrong, and when; of KINDS.
+        pace: seconds from one time that it speaks to the next.
         clock: monotonic seconds.
     """
 
+    end = b""
+    """What follows even garbage: the end of a line, where it speaks in lines."""
+
     def __init__(
         self,
-        lines: Lines,
+        says: Says,
+        name: str,
         faults: Faults | None = None,
         pace: float = 1.0,
         clock: Clock = time.monotonic,
     ) -> None:
-        self._lines = lines
+        self.pace = pace
+        self._says = says
         self._faults = faults or Faults()
-        self._pace = pace
         self._clock = clock
         self._due = clock() + pace
         self._random = Random(1100)  # noqa: S311  # the noise of a broken cable
         self._pieces: deque[tuple[float, bytes]] = deque()  # when, and what to send
         self._ends: tuple[int, int] | None = None  # of the pty: ours, theirs
-        self._folder = tempfile.TemporaryDirectory(prefix="mysense-dylos-")
+        self._folder = tempfile.TemporaryDirectory(prefix="mysense-serial-")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self.port = self.links / "by-id" / NAME
+        self.port = self.links / "by-id" / name
         self.port.parent.mkdir()
         self.step()
 
@@ -88,21 +80,26 @@ class SimDylos:
         """What /dev/serial is for real adapters."""
         return Path(self._folder.name)
 
+    def heard(self, data: bytes) -> bytes:  # noqa: ARG002  # for those that obey commands
+        """What it answers to bytes that were sent to it."""
+        return b""
+
     def start(self) -> None:
         """Let time pass by itself, in a thread."""
-        self._thread = threading.Thread(target=self._run, name="sim-dylos", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sim-port", daemon=True)
         self._thread.start()
 
     def step(self) -> None:
-        """Do what is due by now: say lines, be unplugged, be plugged in again."""
+        """Do what is due by now: listen, speak, be unplugged, be plugged in again."""
         if self._faults.active("unplug"):
             self._unplug()
         elif self._ends is None:
             self._plug()
+        self._hear()
         now = self._clock()
         while self._due <= now:
             self._say(self._due)
-            self._due += self._pace
+            self._due += self.pace
         while self._pieces and self._pieces[0][0] <= now:
             self._send(self._pieces.popleft()[1])
 
@@ -125,18 +122,26 @@ class SimDylos:
             self.step()
 
     def _say(self, when: float) -> None:
-        line = self._lines()
-        if line is None or self._ends is None or self._faults.active("silence"):
+        sent = self._says()
+        if sent is None or self._ends is None or self._faults.active("silence"):
             return
-        sent = f"{line}\r\n".encode("ascii")
         if self._faults.active("partial"):
             sent = sent[: len(sent) // 2]
         if self._faults.active("garbage"):
-            sent = bytes(self._random.randrange(128, 256) for _ in sent) + b"\r\n"
+            sent = bytes(self._random.randrange(128, 256) for _ in sent) + self.end
         if self._faults.active("slow"):
             self._pieces.extend((when + at * _SLOW, bytes([byte])) for at, byte in enumerate(sent))
         else:
             self._pieces.append((when, sent))
+
+    def _hear(self) -> None:
+        if self._ends is None:
+            return
+        try:
+            data = os.read(self._ends[0], _HEARD)
+        except BlockingIOError:  # nobody has said anything
+            return
+        self._send(self.heard(data))
 
     def _send(self, data: bytes) -> None:
         if self._ends is not None:

@@ -10,7 +10,8 @@ import serial
 
 from mysense.hw.faults import Faults
 from mysense.hw.scenario import Scenario
-from mysense.hw.sim_serial import KINDS, SimDylos, scenario
+from mysense.hw.sim_dylos import SimDylos, scenario
+from mysense.hw.sim_port import KINDS
 from tests.hw.clock import VirtualClock
 
 
