@@ -21,6 +21,7 @@ VERBS = {
     "run": "inputs to outputs until stopped",
     "replay": "telegram files through outputs",
     "demo": "a kit, a store, a server and outputs in one go, with a ledger at the end",
+    "scan": "which sensors are wired here, as configuration to paste",
     "check": "would it work here? each failure with its fix",
     "status": "journal, outputs, lag, last error, dead letters, gaps",
     "dead": "telegrams that an output refused: list, retry, export",

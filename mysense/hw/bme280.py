@@ -30,6 +30,13 @@ _MARK = 0xA0  # of no effect where conversions are forced; lost with the power, 
 _TYPICAL, _LONGEST = 0.04, 0.25  # seconds of a conversion, and where waiting ends (48 ms at most)
 
 
+def named(chip_id: int) -> str:
+    """What a chip is that has this id; empty for one that is none of this family."""
+    if chip_id == CHIP_ID:
+        return "BME280"
+    return _OTHERS[chip_id][0].removeprefix("a ") if chip_id in _OTHERS else ""
+
+
 class Chip:
     """One BME280. Every method raises Transient, Gone or Misconfigured.
 

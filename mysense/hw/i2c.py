@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -13,11 +14,9 @@ from mysense.hw.advice import Fixable
 from mysense.plugin import Gone, Misconfigured, Transient
 
 EVERY_ADDRESS = range(0x08, 0x78)  # the others are reserved by the I2C specification
+_DEVICES = Path("/dev")
 _INSTALL = "pip install 'mysense[sensors]'"
-_ENABLE = (
-    "switch I2C on: `sudo raspi-config nonint do_i2c 0` (Interface Options, I2C), then reboot; "
-    "or set `bus` to one of those in /dev/i2c-*"
-)
+_ENABLE = "switch I2C on: `sudo raspi-config nonint do_i2c 0` (Interface Options, I2C), then reboot"
 _ALLOW = "`sudo usermod -aG i2c $USER`, then log in again; for a service: SupplementaryGroups=i2c"
 
 
@@ -85,10 +84,10 @@ def explained_opening(wrong: OSError, number: int) -> Gone | Fixable:
     path = f"/dev/i2c-{number}"
     if wrong.errno in (errno.EACCES, errno.EPERM):
         return Fixable(f"{path} may not be opened by this user", _ALLOW)
-    if wrong.errno == errno.ENOENT:
-        return Fixable(f"{path} is not there", _ENABLE)
-    if wrong.errno == errno.ENOTTY:
-        return Fixable(f"{path} is not an I2C bus", _ENABLE)
+    if wrong.errno in (errno.ENOENT, errno.ENOTTY):
+        what = "is not there" if wrong.errno == errno.ENOENT else "is not an I2C bus"
+        others = ", ".join(bus.name.removeprefix("i2c-") for bus in sorted(_DEVICES.glob("i2c-*")))
+        return Fixable(f"{path} {what}", _ENABLE + (f"; or set `bus` to: {others}" * bool(others)))
     return Gone(f"{path} cannot be opened: {_text(wrong)}")
 
 
