@@ -69,8 +69,16 @@ class Columns:
     @cached_property
     def select_data(self) -> str:
         """What stands between SELECT and FROM for `data`."""
-        numbers = [(name, "float") for name in self.numbers]
-        return _select([*numbers, *((tag, "tag") for tag in TAGS), *self.others])
+        return _select([*self._floats, *((tag, "tag") for tag in TAGS), *self.others])
+
+    @cached_property
+    def count_data(self) -> str:
+        """The same for how many values each field of `data` has."""
+        return ", ".join(f"count({_column(key)})" for key in (*self._floats, *self.others))
+
+    @property
+    def _floats(self) -> list[Key]:
+        return [(name, "float") for name in self.numbers]
 
     @cached_property
     def select_info(self) -> str:
@@ -94,4 +102,9 @@ def _merged(keys: frozenset[Key]) -> frozenset[Key]:
 
 
 def _select(columns: Iterable[Key]) -> str:
-    return ", ".join(f"{quote_identifier(name)}::{of}" for name, of in columns)
+    return ", ".join(map(_column, columns))
+
+
+def _column(key: Key) -> str:
+    name, of = key
+    return f"{quote_identifier(name)}::{of}"

@@ -18,6 +18,7 @@ from mysense.influx.naming import quote_identifier
 from mysense.influx.rows import Plan
 from mysense.telegram import DAY
 
+_REMEMBERED = 4  # windows with rows; more than there are requests under way
 WEEK = 7 * DAY  # the width of a shard, by default
 
 
@@ -69,6 +70,9 @@ class Cursor:
         """Why this database cannot be read; empty where it can."""
         self.retry_at = 0.0
         self.expected = reach.bufsize // 4
+        self._read: list[tuple[int, int, int]] = []
+        self._disputed: tuple[int, int, int | None] | None = None
+        self._chain: int | None = None  # where the windows now under way began
         self._planned: int | None = None
         self.turn = 0
         """Goes up when answers under way cease to count."""
@@ -78,20 +82,75 @@ class Cursor:
         rp = quote_identifier(self.reach.rp) if self.reach.rp else ""
         return f"{quote_identifier(self.database)}.{rp}.{quote_identifier(series)}"
 
-    def next_range(self, now: float) -> tuple[int, int | None]:
+    def next_range(self, now: float) -> tuple[int, int | None, int | None]:
         """The window to ask for next: its first second, and its end or None for up to now.
 
         May be called again before the answer to the one before came.
+
+        Returns:
+            also the second from which on to count what is before it, see `expect`, or None.
         """
         assert self.low is not None, "a window needs a beginning"
+        if self._planned is None:
+            self._chain = self.low
         low = self._planned if self._planned is not None else self.low
+        before = self._unsure
         end = low + self.width
         if self.width >= WEEK:  # end where shards do, as a rule: on Mondays
             end = (low + self.width + 3 * DAY) // WEEK * WEEK - 3 * DAY
         near = now - self.reach.overlap - 2  # two seconds, for clocks that differ
         reaches_now = end >= near and (self.width > 1 or end > now)
         self._planned = None if reaches_now else end
-        return low, self._planned
+        return low, self._planned, before if before is not None and before < low else None
+
+    @property
+    def _unsure(self) -> int | None:
+        """The second from which on somebody may still have been writing when it was read.
+
+        Whoever writes in the order of times was in the last window with a row, or after it.
+        """
+        if not self._read:
+            return self._chain
+        return next((low for low, _, values in reversed(self._read) if values), self._read[0][0])
+
+    def note(self, low: int, high: int, values: int) -> None:
+        """A window was read to its end, and had so many values."""
+        if self._read and self._read[-1][1] != low:
+            self._read = []
+        self._read.append((low, high, values))
+        full = [at for at, window in enumerate(self._read) if window[2]]
+        if len(full) > _REMEMBERED:  # what is under way may count from one of these
+            del self._read[: full[-_REMEMBERED]]
+
+    def expect(self, low: int, high: int) -> int | None:
+        """How many values were read from `low` to before `high`, where that is known."""
+        some = [window for window in self._read if low <= window[0] and window[1] <= high]
+        if not some or some[0][0] != low or some[-1][1] != high:
+            return None
+        return sum(values for _, _, values in some)
+
+    @property
+    def doubt(self) -> tuple[int, int] | None:
+        """From which second to before which one somebody may have written meanwhile."""
+        return (self._read[0][0], self._read[-1][1]) if self._read else None
+
+    def settle(self, low: int, high: int, counted: int) -> bool:
+        """So many values were counted there; whether that is what was read, or goes back to it.
+
+        Whoever wants to be told that something is missing twice over is not believed: then it is
+        the count that is wrong.
+        """
+        expected = self.expect(low, high)
+        if expected in (None, counted) or self._disputed == (low, counted, expected):
+            return True
+        self._disputed = (low, counted, expected)
+        self.low, self.idle, self._read = low, False, []
+        self.rewind()
+        return False
+
+    def forget_read(self) -> None:
+        """What was read is complete."""
+        self._read = []
 
     def rewind(self) -> None:
         """Answers still under way do not count: ask again from `low` on."""

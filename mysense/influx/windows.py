@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from mysense.influx.columns import Columns
+from mysense.influx.columns import TAGS, Columns
 from mysense.influx.cursor import Cursor
 from mysense.influx.idents import Info
 from mysense.influx.joining import Joiner, refusal
@@ -112,13 +112,20 @@ class Begin:
 class Window:
     """Asks for everything from `low` up to `high` (None: up to the server's own now).
 
-    In this order: a row of data that is seen had its info and its field before it.
+    In this order: a row of data that is seen had its info and its field before it. And whoever
+    writes in the order of times has written all that comes before such a row: so the values from
+    `before` up to `low` are counted last. Are there more than were read, then a kit was writing
+    there while it was read, and reading goes back. What is given a second time then, the journal
+    knows.
     """
 
-    def __init__(self, cursor: Cursor, low: int, high: int | None) -> None:
+    def __init__(
+        self, cursor: Cursor, low: int, high: int | None, before: int | None = None
+    ) -> None:
         self.cursor = cursor
         self.low = low
         self.high = high
+        self._before = before
         self._turn = cursor.turn
         # one second is never cut: it would be cut at the same place for ever
         self._size = cursor.reach.bufsize if cursor.width > 1 else None
@@ -128,6 +135,8 @@ class Window:
         if self._has_info:
             self.statements.append(self._ask("info", columns.select_info))
         self.statements.append(show_keys(cursor.database))
+        if before is not None:
+            self.statements.append(count_values(cursor, before, low))
 
     def _ask(self, series: str, columns: str) -> str:
         until = "time <= now()" if self.high is None else f"time < {self.high}s"
@@ -154,17 +163,28 @@ class Window:
             cursor.rewind()
             return []
         known = cursor.columns or Columns()
-        if not known.covers(found := Columns.read(results[-1])):
+        if not known.covers(found := Columns.read(results[1 + self._has_info])):
             cursor.know(found)
             cursor.rewind()
             return []
         data: list[Row] = _rows(results[0])
+        if self._before is not None and data:
+            counted = _sum(results[-1])
+            if not cursor.settle(self._before, self.low, counted):
+                return []
         infos: list[Row] = _rows(results[1]) if self._has_info else []
         cut = self._cut(data, infos)
         if cut is not None:
             data, infos = _before(data, cut), _before(infos, cut)
+        tags = cursor.plan.tags_from
+        values = _count(data, slice(tags, tags + len(TAGS)))
         items = self._give(data, infos, now)
         self._move(max(len(data), len(infos)), cut)
+        end = cut if cut is not None else self.high
+        if end is None and data:
+            end = data[-1][0] + 1
+        if end is not None:
+            cursor.note(self.low, end, values)
         return items
 
     def _cut(self, data: list[Row], infos: list[Row]) -> int | None:
@@ -229,8 +249,23 @@ class Window:
             cursor.idents.forget(min(cursor.low or 0, cursor.second - cursor.reach.overlap))
 
 
+def count_values(cursor: Cursor, low: int, high: int) -> str:
+    """The statement for how many values there are from `low` to before `high`."""
+    columns = cursor.columns or Columns()
+    count = _select(columns.count_data, cursor.source("data"))
+    return f"{count} WHERE time >= {low}s AND time < {high}s"
+
+
+def _sum(result: Result) -> int:
+    return sum(count or 0 for row in _rows(result) for count in row[1:])
+
+
 class Probe:
-    """Asks whether anything has changed since it was last asked; cheap, for databases at rest."""
+    """Asks whether anything has changed since it was last asked; cheap, for databases at rest.
+
+    The first time it also counts again what was read last: the server stores a batch that spans
+    several shards in any order of them.
+    """
 
     def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
@@ -239,6 +274,9 @@ class Probe:
         rows = _select("*", cursor.source("data"))
         limit = f"LIMIT {count + _PROBE}"
         self.statements = [f"{rows} WHERE time >= {cursor.low}s AND time <= now() {limit}"]
+        self._doubt = cursor.doubt
+        if self._doubt is not None:
+            self.statements.append(count_values(cursor, *self._doubt))
 
     @property
     def weight(self) -> int:
@@ -247,6 +285,10 @@ class Probe:
 
     def take(self, results: Sequence[Result], _now: float) -> list[Item]:
         """News make the cursor read."""
+        if self._doubt is not None:
+            if not self.cursor.settle(*self._doubt, _sum(results[1])):
+                return []
+            self.cursor.forget_read()
         rows = _rows(results[0])
         if rows != self.cursor.probed:
             self.cursor.probed = rows
@@ -257,6 +299,11 @@ class Probe:
 def _rows(result: Result) -> list[Row]:
     series = result.get("series", ())
     return series[0]["values"] if len(series) == 1 else [r for s in series for r in s["values"]]
+
+
+def _count(data: list[Row], tags: slice) -> int:
+    """The values of fields in some rows."""
+    return sum(len(row) - 1 - len(TAGS) - row.count(None) + row[tags].count(None) for row in data)
 
 
 def _infos(cursor: Cursor, rows: list[Row]) -> list[Info]:

@@ -307,6 +307,41 @@ def test_going_back_to_an_older_position_gives_the_same_again(influxd, database)
     assert contents(items) == contents(read(influxd, database, position)[0])
 
 
+def test_what_is_written_behind_a_window_that_was_read(influxd, database):
+    """A kit that writes on in the second just read, and then weeks later, loses nothing."""
+    write(influxd, database, "data,label=a t=0 86400")
+    with subscriber(influxd, **only(database), bufsize=10) as made:
+        first, position = made.poll(None)
+        write(influxd, database, "data,label=b t=1 86400", "data t=2 86500")
+        write(influxd, database, f"data t=3 {86_400 + 4 * WEEK}")
+        rest, _ = drain(made, position)
+    assert sorted(item.data["t"] for item in [*first, *rest]) == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_backlog_that_is_written_while_it_is_read(influxd, database):
+    """In the order of times, over years, as fast as the server takes it: none is missed."""
+    count, step = 30_000, 7_000
+
+    def write_all():
+        for at in range(0, count, 100):
+            some = range(at, at + 100)
+            write(influxd, database, *(f"data t={n} {T - (count - n) * step}" for n in some))
+
+    writer = threading.Thread(target=write_all)
+    found, position = [], None
+    with subscriber(influxd, **only(database), bufsize=500) as made:
+        writer.start()
+        while writer.is_alive():
+            items, position = made.poll(position)
+            found += [item.data["t"] for item in items]
+        for _ in range(2):  # the second time after what was read last has been counted again
+            items, position = drain(made, position)
+            found += [item.data["t"] for item in items]
+            time.sleep(1.1)
+    assert set(found) == {float(n) for n in range(count)}
+    assert len(found) < 1.5 * count
+
+
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_whatever_happens_between_each_telegram_is_committed_once(influxd, data):

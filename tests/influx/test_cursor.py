@@ -20,14 +20,14 @@ def cursor(low, **reach):
 
 def test_a_window_ends_where_a_shard_does():
     """The server opens one shard for it."""
-    assert cursor(MONDAY + 1000).next_range(NOW) == (MONDAY + 1000, MONDAY + WEEK)
+    assert cursor(MONDAY + 1000).next_range(NOW) == (MONDAY + 1000, MONDAY + WEEK, None)
 
 
 def test_the_next_window_begins_where_the_one_before_ended():
     """It can be asked for before the answer came."""
     made = cursor(MONDAY)
     made.next_range(NOW)
-    assert made.next_range(NOW) == (MONDAY + WEEK, MONDAY + 2 * WEEK)
+    assert made.next_range(NOW) == (MONDAY + WEEK, MONDAY + 2 * WEEK, MONDAY)
 
 
 def test_after_a_rewind_it_is_asked_again():
@@ -40,14 +40,14 @@ def test_after_a_rewind_it_is_asked_again():
 
 def test_the_last_window_has_no_end():
     """The server's own clock bounds it."""
-    assert cursor(NOW - 100).next_range(NOW) == (NOW - 100, None)
+    assert cursor(NOW - 100).next_range(NOW) == (NOW - 100, None, None)
 
 
 def test_a_window_of_one_second_keeps_its_end():
     """It is not limited in rows, so it must be limited in time."""
     made = cursor(NOW - 50)
     made.width = 1
-    assert made.next_range(NOW) == (NOW - 50, NOW - 49)
+    assert made.next_range(NOW) == (NOW - 50, NOW - 49, None)
 
 
 def test_reading_goes_on_an_overlap_before_the_newest_row():
