@@ -64,6 +64,14 @@ test: $(TESTED)/.wheel  ## all tests over the built wheel; TESTS=tests/cli ARGS=
 	@cd build && MYSENSE_TEST_INSTALLED=1 $(abspath $(TESTED))/bin/pytest \
 		-c ../pyproject.toml --rootdir=.. $(addprefix ../,$(TESTS)) $(ARGS)
 
+# the time-out of a test that hangs is for the others, which take seconds
+SOAK_SECONDS ?= 600
+
+.PHONY: soak
+soak:  ## a kit with faults for ten minutes; SOAK_SECONDS=3600 for an hour
+	@SOAK_SECONDS=$(SOAK_SECONDS) $(MAKE) --no-print-directory test TESTS=tests/test_kit_soak.py \
+		ARGS="-o faulthandler_timeout=$$(($(SOAK_SECONDS) + 120)) $(ARGS)"
+
 .PHONY: lint
 lint: $(VENV)/.dev  ## style, format and types
 	@$(VENV)/bin/ruff check .
