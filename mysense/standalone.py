@@ -20,6 +20,7 @@ from mysense.cli.common import Parser, configuration, count, say, set_up_logging
 from mysense.cli.replay import arguments, replay
 from mysense.loader import home
 from mysense.plugin import (
+    Finished,
     Gone,
     Misconfigured,
     Plugin,
@@ -90,6 +91,9 @@ def _readings(sensor: Sensor[Any]) -> Any:
             values = sensor.read()
         except Transient as wrong:
             say(str(wrong))
+        except Finished as wrong:
+            say(str(wrong))
+            return
         except Gone as wrong:
             sensor.close()
             opened = False
@@ -98,6 +102,8 @@ def _readings(sensor: Sensor[Any]) -> Any:
         else:
             backoff.recovered()
             yield json.dumps({"time": int(time.time()), **values})
+            if sensor.paced:  # it waits for the device by itself
+                continue
         time.sleep(1)
 
 

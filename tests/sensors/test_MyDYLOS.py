@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import random
 import socket
@@ -494,6 +495,20 @@ def test_standalone(started):
         cwd=Path(__file__).resolve().parents[2],
     ).stdout
     assert [line.count('"pm_25"') for line in out.splitlines()] == [1, 1]
+
+
+def test_standalone_recording(tmp_path):
+    """Started alone over a recording it prints every line of it and ends."""
+    (tmp_path / "dylos.log").write_text("1,0\n2,0\n3,1\n")
+    out = subprocess.run(
+        [sys.executable, "-m", "sensors.MyDYLOS", "-o", f"dylos.file={tmp_path}/dylos.log"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+        cwd=Path(__file__).resolve().parents[2],
+    ).stdout
+    assert [json.loads(line)["pm_25"] for line in out.splitlines()] == [1, 2, 3]
 
 
 def test_every_option_has_a_text():
