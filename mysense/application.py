@@ -249,7 +249,8 @@ def _samples(configured: Iterable[Configured]) -> bool:
 
 def _check_ident(source: Source, settings: IdSettings, *, needed: bool) -> None:
     for key, value in attrs.asdict(settings).items():
-        if not value and needed and key in _NAMES:
+        own = key == "serial" and machine_serial() is not None
+        if not value and needed and key in _NAMES and not own:
             source.fault("id", key, "a name", "nothing", "sensors need to know whose they are")
         try:
             Ident.from_json({**_NAMES, key: value or _NAMES.get(key)})

@@ -100,8 +100,10 @@ class Source:
 
     def where(self, section: str) -> str:
         """Where `section` was named."""
-        given = "command line" if section in self._sections else "environment"
-        return self._headers.get(section, given)
+        if section in self._sections:
+            return self._headers.get(section, "command line")
+        named = any(variable.startswith(_variable(section, "")) for variable in self._environ)
+        return str(self.path or "command line") if not named else "environment"
 
     def fault(self, section: str, key: str, expected: str, found: str = "", hint: str = "") -> None:
         """Note a fault of an option that was given, or of its section."""

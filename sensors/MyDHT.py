@@ -139,7 +139,10 @@ class DhtSensor(Sensor[DhtSettings]):
         """Whether library or driver are there and the pins open to this user, one reading."""
         try:
             if self.settings.backend == "adafruit":
-                yield pulses.access()
+                access = pulses.access()
+                yield access
+                if not access.good:
+                    return
             self.open()  # says what is wrong with the library
             yield Finding(good=True, what=self._found())
             yield self._sample()

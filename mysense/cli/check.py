@@ -6,10 +6,12 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 
-from mysense.application import Application, JournalSettings
+from mysense.application import Application, Configured, JournalSettings
 from mysense.cli import FAILED
 from mysense.cli.common import Parser, configuration, load, say
-from mysense.plugin import Finding
+from mysense.errors import MySenseError
+from mysense.plugin import Finding, Sensor
+from mysense.sampling import Sampling
 
 
 def main(words: list[str]) -> int:
@@ -22,9 +24,12 @@ def main(words: list[str]) -> int:
     failures += _tell("journal", _journal(application.journal))
     for configured in application.configured:
         if configured.on:
-            with configured.make() as plugin:
-                failures += _tell(configured.section, plugin.check())
+            failures += _tell(configured.section, _plugin(configured))
+    if any(c.on and issubclass(c.plugin, Sensor) for c in application.configured):
+        failures += _tell("kit", _kit(application))
     failures += _tell("engine", _engine(application))
+    if failures:
+        say(f"{failures} to mend: see FAIL above, and what to do after each `fix:`")
     return FAILED if failures else 0
 
 
@@ -33,24 +38,63 @@ def _tell(name: str, findings: Iterable[Finding]) -> int:
     for finding in findings:
         mark = "ok  " if finding.good else "FAIL"
         fix = f"\n       fix: {finding.fix}" if finding.fix and not finding.good else ""
-        print(f"{mark} {name}: {finding.what}{fix}")
+        print(f"{mark} {name}: {finding.what}{fix}", flush=True)
         failures += not finding.good
     return failures
+
+
+def _plugin(configured: Configured) -> Iterator[Finding]:
+    """What the plugin finds; a fault in it is a finding too, and does not end the check."""
+    try:
+        with configured.make() as plugin:
+            yield from plugin.check()
+    except MySenseError as wrong:
+        yield Finding(False, str(wrong), f"see the page of this plugin: {_page(configured)}")
+    except Exception as wrong:  # noqa: BLE001  # a plugin's fault may not hide what the others find
+        what = f"a fault in this plugin, {type(wrong).__name__}: {wrong}"
+        yield Finding(False, what, "tell those who wrote it, with this line")
+
+
+def _page(configured: Configured) -> str:
+    folder = "sensors" if issubclass(configured.plugin, Sensor) else "channels"
+    return f"docs/{folder}/{configured.section.partition(':')[0]}.md"
+
+
+def _kit(application: Application) -> Iterator[Finding]:
+    """Who it is, and which fields its sensors fill together."""
+    try:
+        sampling = Sampling.of(application)
+    except MySenseError as wrong:
+        what, _, fix = str(wrong).partition("; ")
+        yield Finding(False, what, fix or "correct this option")
+        return
+    if sampling is None:
+        what = "its sensors are off, because a SUB channel is an input"
+        yield Finding(True, what)
+        return
+    ident = sampling.ident
+    whose = "" if application.id.serial else " (the serial number is that of this machine)"
+    yield Finding(True, f"this is {ident.project}_{ident.serial}{whose}")
+    yield Finding(True, f"its telegrams have {', '.join(ident.fields[1:])}")
 
 
 def _engine(application: Application) -> Iterator[Finding]:
     for direction, fix in (("input", "`input = true`"), ("output", "`output = true`")):
         on = [c.section for c in application.configured if c.on and c.plugin.direction == direction]
         what = f"{direction}s switched on: {', '.join(on) or 'none'}"
-        yield Finding(bool(on), what, f"set {fix} in the section of one")
+        hint = "; `mysense scan` shows which sensors are wired" if direction == "input" else ""
+        yield Finding(bool(on), what, f"set {fix} in the section of one{hint}")
 
 
 def _journal(settings: JournalSettings) -> Iterator[Finding]:
     path = settings.path
     folder = next(parent for parent in path.absolute().parents if parent.exists())
-    writable = os.access(path if path.exists() else folder, os.W_OK)
-    yield Finding(writable, f"{path} can be written", f"give this user write access to {folder}")
+    target = path if path.exists() else folder
+    if os.access(target, os.W_OK):
+        yield Finding(True, f"{path} can be written")
+    else:
+        fix = f"give this user write access to {target}, or run as the user of the service"
+        yield Finding(False, f"{path} cannot be written by this user", fix)
     free = shutil.disk_usage(folder).free / 1e6
-    enough = free > settings.max_mb
-    fix = "free some room, or lower [journal] max_mb"
-    yield Finding(enough, f"{free:.0f} MB free, {settings.max_mb:.0f} MB may be used", fix)
+    room = f"{free:.0f} MB free, {settings.max_mb:.0f} MB may be used"
+    yield Finding(free > settings.max_mb, room, "free some room, or lower [journal] max_mb")

@@ -10,7 +10,7 @@ from mysense.cli import CONFIGURATION, FAILED
 from mysense.cli.common import Parser, load, say
 from mysense.engine import Engine, Limits
 from mysense.journal import Journal
-from mysense.plugin import Refusal
+from mysense.plugin import Misconfigured, Refusal
 from mysense.sampling import Sampling
 
 
@@ -18,7 +18,12 @@ def main(words: list[str]) -> int:
     """Run with these arguments; returns the exit code."""
     args = _arguments(words)
     application = load(args)
-    subscribers, sampling = application.subscribers(), Sampling.of(application)
+    subscribers = application.subscribers()
+    try:
+        sampling = Sampling.of(application)
+    except Misconfigured as wrong:
+        say(f"{application.path}: {wrong}")
+        return CONFIGURATION
     if not subscribers and sampling is None:
         say(
             f"{application.path}: no input is switched on; set `input = true` in the section of one"

@@ -121,9 +121,12 @@ class Listener:
             except MySenseError as wrong:
                 yield advice.finding(wrong)
                 return
-            yield Finding(True, f"the {self.name} is at {port}")
-            if Path(port).exists():  # else it is a URL, or was unplugged just now
-                yield ports.access(port)
+            if Path(port).exists():  # else it is a URL, or opening it says what is wrong
+                access = ports.access(port)
+                yield Finding(True, f"the {self.name} is at {port}")
+                yield access
+                if not access.good:
+                    return
         yield live(sensor, read, self.fix)
 
     @property

@@ -60,7 +60,9 @@ def find(usbid: str, links: Path = LINKS) -> str:
 def access(port: str) -> Finding:
     """Whether this user may open `port`, a path, and what to do where not."""
     good = os.access(port, os.R_OK | os.W_OK)
-    return Finding(good, f"{port} may be read and written", "" if good else permit(port))
+    if good:
+        return Finding(True, f"{port} may be read and written")
+    return Finding(False, f"{port} may not be read and written by this user", permit(port))
 
 
 def permit(port: str) -> str:
