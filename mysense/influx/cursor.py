@@ -7,6 +7,8 @@ before are known by their digests.
 
 from __future__ import annotations
 
+from array import array
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +17,7 @@ import attrs
 from mysense.influx.columns import Columns
 from mysense.influx.idents import Idents, InfoReader
 from mysense.influx.naming import quote_identifier
-from mysense.influx.rows import Plan
+from mysense.influx.rows import Plan, Row
 from mysense.telegram import DAY
 
 _REMEMBERED = 4  # windows with rows; more than there are requests under way
@@ -37,6 +39,21 @@ class Reach:
     overlap: int = 120
     floor: int | None = None
     rp: str = ""
+
+
+@attrs.frozen
+class Read:
+    """A window that was read to its end: where, and of its rows the seconds and how many values."""
+
+    low: int
+    high: int
+    seconds: array[int]
+    values: array[int]
+
+    @property
+    def total(self) -> int:
+        """How many values there are in it."""
+        return sum(self.values)
 
 
 class Cursor:
@@ -70,7 +87,8 @@ class Cursor:
         """Why this database cannot be read; empty where it can."""
         self.retry_at = 0.0
         self.expected = reach.bufsize // 4
-        self._read: list[tuple[int, int, int]] = []
+        self._read: list[Read] = []
+        self._known: Counter[int] = Counter()
         self._disputed: tuple[int, int, int | None] | None = None
         self._chain: int | None = None  # where the windows now under way began
         self._planned: int | None = None
@@ -111,28 +129,21 @@ class Cursor:
         """
         if not self._read:
             return self._chain
-        return next((low for low, _, values in reversed(self._read) if values), self._read[0][0])
+        return next((w.low for w in reversed(self._read) if w.seconds), self._read[0].low)
 
-    def note(self, low: int, high: int, values: int) -> None:
-        """A window was read to its end, and had so many values."""
-        if self._read and self._read[-1][1] != low:
+    def note(self, window: Read) -> None:
+        """A window was read to its end."""
+        if self._read and self._read[-1].high != window.low:
             self._read = []
-        self._read.append((low, high, values))
-        full = [at for at, window in enumerate(self._read) if window[2]]
+        self._read.append(window)
+        full = [at for at, each in enumerate(self._read) if each.seconds]
         if len(full) > _REMEMBERED:  # what is under way may count from one of these
             del self._read[: full[-_REMEMBERED]]
-
-    def expect(self, low: int, high: int) -> int | None:
-        """How many values were read from `low` to before `high`, where that is known."""
-        some = [window for window in self._read if low <= window[0] and window[1] <= high]
-        if not some or some[0][0] != low or some[-1][1] != high:
-            return None
-        return sum(values for _, _, values in some)
 
     @property
     def doubt(self) -> tuple[int, int] | None:
         """From which second to before which one somebody may have written meanwhile."""
-        return (self._read[0][0], self._read[-1][1]) if self._read else None
+        return (self._read[0].low, self._read[-1].high) if self._read else None
 
     def settle(self, low: int, high: int, counted: int) -> bool:
         """So many values were counted there; whether that is what was read, or goes back to it.
@@ -140,13 +151,32 @@ class Cursor:
         Whoever wants to be told that something is missing twice over is not believed: then it is
         the count that is wrong.
         """
-        expected = self.expect(low, high)
-        if expected in (None, counted) or self._disputed == (low, counted, expected):
+        some = [window for window in self._read if low <= window.low and window.high <= high]
+        if not some or some[0].low != low or some[-1].high != high:
+            return True
+        expected = sum(window.total for window in some)
+        if expected == counted or self._disputed == (low, counted, expected):
             return True
         self._disputed = (low, counted, expected)
+        self._known = Counter()
+        for window in self._read:
+            for second, values in zip(window.seconds, window.values, strict=True):
+                self._known[second] += values
         self.low, self.idle, self._read = low, False, []
         self.rewind()
         return False
+
+    def unknown(self, rows: list[Row], values: Sequence[int]) -> list[Row]:
+        """Of rows that are read again, those of seconds that have other values than before."""
+        if not self._known:
+            return rows
+        now: Counter[int] = Counter()
+        for row, count in zip(rows, values, strict=True):
+            now[row[0]] += count
+        known = self._known
+        if rows and rows[-1][0] >= max(known):
+            self._known = Counter()
+        return [row for row in rows if known[row[0]] != now[row[0]]]
 
     def forget_read(self) -> None:
         """What was read is complete."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from mysense.influx.columns import TAGS, Columns
-from mysense.influx.cursor import Cursor
+from mysense.influx.cursor import Cursor, Read
 from mysense.influx.idents import Info
 from mysense.influx.joining import Joiner, refusal
 from mysense.influx.naming import quote_identifier
@@ -176,15 +177,15 @@ class Window:
         cut = self._cut(data, infos)
         if cut is not None:
             data, infos = _before(data, cut), _before(infos, cut)
-        tags = cursor.plan.tags_from
-        values = _count(data, slice(tags, tags + len(TAGS)))
-        items = self._give(data, infos, now)
+        values = _values(data, cursor.plan.tags_from)
+        seconds = array("q", map(_time, data))
+        items = self._give(data, cursor.unknown(data, values), infos, now)
         self._move(max(len(data), len(infos)), cut)
         end = cut if cut is not None else self.high
         if end is None and data:
-            end = data[-1][0] + 1
+            end = seconds[-1] + 1
         if end is not None:
-            cursor.note(self.low, end, values)
+            cursor.note(Read(self.low, end, seconds, values))
         return items
 
     def _cut(self, data: list[Row], infos: list[Row]) -> int | None:
@@ -194,7 +195,7 @@ class Window:
             return None
         return min((rows[-1][0] for rows in (data, infos) if len(rows) > size), default=None)
 
-    def _give(self, data: list[Row], infos: list[Row], now: float) -> list[Item]:
+    def _give(self, data: list[Row], news: list[Row], infos: list[Row], now: float) -> list[Item]:
         cursor = self.cursor
         found = _infos(cursor, infos)
         cursor.idents.add(found)
@@ -202,7 +203,7 @@ class Window:
         cursor.plan.settle_tags(data)
         newest = cursor.second if cursor.second is not None else self.low - 1
         joiner = Joiner(cursor.database, cursor.plan, cursor.idents.walk(), now + DAY)
-        items += joiner.join(data, newest, cursor.seen)
+        items += joiner.join(news, newest, cursor.seen)
         if items:
             self._remember(data)
         return items
@@ -301,9 +302,11 @@ def _rows(result: Result) -> list[Row]:
     return series[0]["values"] if len(series) == 1 else [r for s in series for r in s["values"]]
 
 
-def _count(data: list[Row], tags: slice) -> int:
-    """The values of fields in some rows."""
-    return sum(len(row) - 1 - len(TAGS) - row.count(None) + row[tags].count(None) for row in data)
+def _values(data: list[Row], tags: int) -> array[int]:
+    """How many values of fields each row has; its tags stand from column `tags` on."""
+    some = slice(tags, tags + len(TAGS))
+    most = len(data[0]) - 1 - len(TAGS) if data else 0
+    return array("l", [most - row.count(None) + row[some].count(None) for row in data])
 
 
 def _infos(cursor: Cursor, rows: list[Row]) -> list[Info]:
