@@ -71,8 +71,11 @@ class Sampling:
                 sampler.on_reading = self._on_reading
         self.ident = kit_ident(ident, self.samplers)
         self.finished = False
+        self.limit: int | None = None
+        """How many telegrams to make; None for no end."""
         self._units = dict(zip(self.ident.fields, self.ident.units, strict=True))
         self._quality = process.quality
+        self._made = 0
         self._seconds = Seconds(self._clock)
         self._start: float | None = None
         self._ticked: float | None = None
@@ -103,7 +106,7 @@ class Sampling:
 
     def attach(self, journal: Journal, *, once: bool) -> None:
         """Say where telegrams go, and whether one is enough."""
-        self._journal, self._once = journal, once
+        self._journal, self._once = journal, once and self.limit is None
 
     # -- the threads of the engine ---------------------------------------------------------------
 
@@ -118,8 +121,9 @@ class Sampling:
             self._run_once()
             return
         while not self._clock.wait(stop, self.tick()):
-            pass
-        self.save()
+            if self.limit is not None and self._made >= self.limit:
+                break
+        self.finished = self.save()
 
     @property
     def idle(self) -> float:
@@ -175,6 +179,7 @@ class Sampling:
         if telegram is not None:
             with self._lock:
                 self._unsaved.append(telegram)
+                self._made += 1
 
     def _telegram(self, samplers: list[Sampler]) -> Telegram | None:
         """What these have measured, as one telegram that ends now; None where nothing was."""

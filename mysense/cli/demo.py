@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -11,17 +12,29 @@ import attrs
 
 from mysense.application import Application
 from mysense.cli import FAILED
-from mysense.cli.common import Parser, VerbError, say, seconds, set_up_logging
+from mysense.cli.common import Parser, VerbError, count, say, seconds, set_up_logging
 from mysense.engine import Engine
 from mysense.journal import Journal
 from mysense.journalview import View
 from mysense.jsonlines import Reader
-from mysense.loader import home
 from mysense.replaying import Replay, ReplaySettings
+from mysense.sampling import Sampling
 from mysense.summary import OutputSummary, outputs
 from mysense.telegram import Telegram
 
 _SHOWN = 5
+_KIT = "demo_kit_1"
+_SENSORS = ("bme280", "dht", "dylos")
+_SIMULATED = (
+    "id.project=demo",
+    "id.serial=kit_1",
+    "id.label=schoolyard",
+    "id.geolocation=51.5255,5.9746,24",
+    *(f"{sensor}.input=true" for sensor in _SENSORS),
+    *(f"{sensor}.backend=sim" for sensor in _SENSORS),
+    *(f"{sensor}.interval=1" for sensor in _SENSORS),
+    *(f"{sensor}.sample={2.5 if sensor == 'dht' else 1}" for sensor in _SENSORS),
+)
 
 
 @attrs.frozen
@@ -46,7 +59,15 @@ def main(words: list[str]) -> int:
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
-    parser = Parser("demo", "A kit sends a day of telegrams, a server receives them.")
+    parser = Parser("demo", "A kit measures and sends, a server receives; nothing gets lost.")
+    parser.add_argument(
+        "-n",
+        dest="count",
+        type=count,
+        default=10,
+        metavar="COUNT",
+        help="telegrams that the kit with three simulated sensors makes, one a second (10)",
+    )
     parser.add_argument(
         "--influx",
         metavar="HOST:PORT",
@@ -54,7 +75,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
         help="over this InfluxDB instead of the embedded store",
     )
     parser.add_argument("--folder", type=Path, help="keep all files of the demo there")
-    parser.add_argument("--file", type=Path, help="send this telegram file instead")
+    parser.add_argument("--file", type=Path, help="the kit sends this telegram file instead")
     parser.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS")
     return parser.parse_args(words)
 
@@ -73,31 +94,31 @@ def _stage(args: argparse.Namespace, folder: Path, kits: set[str]) -> Stage:
         options = (f"sqlitepub.file={store}", f"sqlitesub.file={store}")
         return Stage(f"the embedded store {store}", "sqlitepub", "sqlitesub", options)
     host, port = args.influx
+    start = "beginning" if args.file else str(int(time.time()) - 2)
     options = (
         *(f"{s}.hostname={host}" for s in ("influxpub", "influxsub")),
         *(f"{s}.port={port}" for s in ("influxpub", "influxsub")),
         f"influxsub.databases={','.join(sorted(kits))}",
+        f"influxsub.start={start}",
         "influxsub.update=1",  # the database may be made only now
     )
     return Stage(f"InfluxDB at {host}:{port}", "influxpub", "influxsub", options)
 
 
 def _demo(args: argparse.Namespace, folder: Path) -> int:
-    file = args.file or home() / "testdata" / "day.jsonl"
-    made = _read(file)
-    if not made:
+    file = args.file
+    if file is not None and not _read(file):
         raise VerbError(f"{file}: no telegrams in it")
-    stage = _stage(args, folder, {telegram.kit for telegram in made})
+    kits = {telegram.kit for telegram in _read(file)} if file else {_KIT}
+    stage = _stage(args, folder, kits)
     target = folder / "received.jsonl"
     options = (*stage.options, f"jsonl.file={target}", f"csv.folder={folder / 'csv'}")
-    application = Application.load(None, (*options, *args.overrides))
-    say(f"kit     {file} -> journal -> {stage.publisher} -> {stage.name}")
-    say(f"server  {stage.name} -> {stage.subscriber} -> journal -> jsonl, csv")
-    began = time.monotonic()
-    source = Replay(ReplaySettings(files=(file,)))
+    application = Application.load(None, (*options, *_SIMULATED, *args.overrides))
+    source = Replay(ReplaySettings(files=(file,))) if file else None
     kit = Engine(
         Journal(folder / "kit.db"),
-        subscribers=[source],
+        subscribers=[source] if source else [],
+        sampling=None if source else _sampling(application, args.count),
         publishers=[application.output(stage.publisher)],
         once=True,
     )
@@ -106,12 +127,30 @@ def _demo(args: argparse.Namespace, folder: Path) -> int:
         subscribers=[application.subscriber(stage.subscriber)],
         publishers=[application.output(name) for name in ("jsonl", "csv")],
     )
+    say(f"kit     {file or 'three simulated sensors'} -> journal -> {stage.publisher}")
+    say(f"        over {stage.name}")
+    say(f"server  {stage.subscriber} -> journal -> jsonl, csv")
+    if source is None:
+        say(f"the kit measures for {args.count} seconds ...")
+    began = time.monotonic()
     _run(kit, server, args.timeout)
-    say(f"done in {time.monotonic() - began:.1f} s")
+    say(f"done in {time.monotonic() - began:.1f} s\n")
     received = _read(target) if target.exists() else []
     _show(application, received)
-    good = _ledger(kit, server, made, received) and not source.bad
+    good = _ledger(kit, server, _made(kit), received) and not (source and source.bad)
     return 0 if good else FAILED
+
+
+def _sampling(application: Application, count: int) -> Sampling | None:
+    sampling = Sampling.of(application)
+    if sampling is not None:
+        sampling.limit = count
+    return sampling
+
+
+def _made(kit: Engine) -> list[Telegram]:
+    with View(kit.journal.path) as view:
+        return [row.telegram for row in view.rows(0, kit.journal.head, sys.maxsize)]
 
 
 def _run(kit: Engine, server: Engine, timeout: float) -> None:
@@ -168,6 +207,6 @@ def _ledger(kit: Engine, server: Engine, made: list[Telegram], received: list[Te
         "lost": lost,
     }
     print()
-    for name, count in rows.items():
-        print(f"{name + ':':10} {count:6}")
+    for name, number in rows.items():
+        print(f"{name + ':':10} {number:6}")
     return not (lost or waiting or dead)

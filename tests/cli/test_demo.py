@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import CHECKOUT
 from tests.telegrams import data, telegram
 
 
@@ -14,15 +15,24 @@ def ledger(done) -> dict[str, int]:
 
 
 def test_demo_loses_nothing(mysense):
-    """The day of one kit goes all the way."""
-    rows = ledger(mysense("demo"))
+    """What three simulated sensors measure goes all the way."""
+    done = mysense("demo", "-n", "4")
+    rows = ledger(done)
+    assert rows["made"] == rows["stored"] == rows["received"] == 4
+    assert (rows["waiting"], rows["dead"], rows["lost"]) == (0, 0, 0)
+    assert all(field in done.stdout for field in ("temp ", "hpa ", "drh ", "pm_25 "))
+
+
+def test_demo_of_a_whole_day(mysense):
+    """A file of the project's testdata goes all the way as well."""
+    rows = ledger(mysense("demo", "--file", CHECKOUT / "testdata" / "day.jsonl"))
     assert rows["made"] == rows["stored"] == rows["received"] > 1000
     assert (rows["waiting"], rows["dead"], rows["lost"]) == (0, 0, 0)
 
 
 def test_demo_leaves_nothing_behind(mysense, tmp_path):
     """Without --folder it tidies up."""
-    mysense("demo", env={"TMPDIR": str(tmp_path)})
+    mysense("demo", "-n", "1", env={"TMPDIR": str(tmp_path)})
     assert list(tmp_path.iterdir()) == []
 
 
