@@ -175,9 +175,10 @@ def story(soak, capsys):
 
 
 def test_it_measured(soak):
-    """A telegram an interval, from the first to the last second, but for what was all silent."""
-    assert len(soak.telegrams) >= SECONDS / INTERVAL - 3
-    assert all(soak.present(sensor) for sensor in FIELDS)
+    """Most intervals made a telegram, and each sensor was in many of them, all faults aside."""
+    slots = SECONDS / INTERVAL
+    assert len(soak.telegrams) >= 0.7 * slots
+    assert all(len(soak.present(sensor)) >= 0.4 * slots for sensor in FIELDS)
 
 
 @pytest.mark.parametrize("sensor", FIELDS)
