@@ -20,10 +20,10 @@ from typing import Literal
 import attrs
 
 from mysense.errors import MySenseError
-from mysense.narrator import Narrator, Style
+from mysense.files.narrator import Narrator, Style
+from mysense.files.stdout import Stdout
 from mysense.options import option
 from mysense.plugin import OutputSettings, Publisher
-from mysense.stdout import Stdout
 from mysense.telegram import Telegram
 
 _COLOURS: dict[Style, str] = {"kit": "\x1b[1;36m", "data": "", "quiet": "\x1b[2m"}

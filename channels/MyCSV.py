@@ -20,9 +20,9 @@ from collections import OrderedDict
 
 import attrs
 
-from mysense import identtext, table
-from mysense.files import disk_faults, make_folder
-from mysense.knownfile import KnownFile
+from mysense.files import identtext, table
+from mysense.files.durable import disk_faults, make_folder
+from mysense.files.knownfile import KnownFile
 from mysense.options import option
 from mysense.plugin import Finding, OutputSettings, Publisher
 from mysense.telegram import Telegram

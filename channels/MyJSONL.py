@@ -16,12 +16,12 @@ if (
 
 import attrs
 
-from mysense.files import disk_faults
-from mysense.lines import Lines
+from mysense.files.durable import disk_faults
+from mysense.files.lines import Lines
+from mysense.files.rotating import Place, RotatingFile, Standing
+from mysense.files.stdout import Stdout
 from mysense.options import option
 from mysense.plugin import OutputSettings, Publisher
-from mysense.rotating import Place, RotatingFile, Standing
-from mysense.stdout import Stdout
 from mysense.telegram import Telegram
 
 

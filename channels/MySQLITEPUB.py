@@ -16,7 +16,7 @@ if (
 
 import attrs
 
-from mysense.lines import Lines
+from mysense.files.lines import Lines
 from mysense.options import option
 from mysense.plugin import OutputSettings, Publisher
 from mysense.store import Writer, default_file

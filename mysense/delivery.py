@@ -20,7 +20,7 @@ import attrs
 
 from mysense.backoff import Backoff, Jitter, full_jitter
 from mysense.journal import Journal, Outcome, Row
-from mysense.journalview import View
+from mysense.journal.view import View
 from mysense.plugin import (
     Hold,
     Misconfigured,

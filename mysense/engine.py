@@ -17,8 +17,8 @@ from mysense.backoff import Backoff
 from mysense.delivery import PROBE_EVERY, Delivery
 from mysense.intake import Intake
 from mysense.journal import Journal
+from mysense.journal.retention import trim
 from mysense.plugin import Plugin, Publisher, Subscriber
-from mysense.retention import trim
 from mysense.sampling import Sampling, Worker
 from mysense.service import Heart, Service
 

@@ -13,7 +13,7 @@ from mysense import __version__
 from mysense.telegram import Ident
 
 if TYPE_CHECKING:
-    from mysense.sampler import Sampler
+    from mysense.sampling.sampler import Sampler
 
 
 def machine_serial(root: Path = Path("/")) -> str | None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from mysense.delivery import Delivery
-from mysense.journalview import View
+from mysense.journal.summary import outputs
+from mysense.journal.view import View
 from mysense.plugin import InputSettings, OutputSettings, Publisher, Subscriber
-from mysense.summary import outputs
 from mysense.telegram import Ident, Telegram
 
 

@@ -14,8 +14,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from mysense.journalview import View
-from mysense.summary import outputs
+from mysense.journal.summary import outputs
+from mysense.journal.view import View
 from tests.crashing import numbered
 from tests.pipeline import python, read_shelf
 

@@ -11,9 +11,9 @@ import pytest
 
 from mysense.delivery import PROBE_EVERY
 from mysense.journal import Journal
-from mysense.journalview import View, request
+from mysense.journal.retention import trim
+from mysense.journal.view import View, request
 from mysense.plugin import Hold, Misconfigured, Refused, RetryLater, TooLarge, Unacceptable
-from mysense.retention import trim
 from tests.pipeline import Clock, Rig, Shelf, account, counts, keys, read_shelf, telegram
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mysense.engine import Engine, Limits
 from mysense.journal import Journal
-from mysense.journalview import View, request
+from mysense.journal.view import View, request
 from mysense.plugin import Hold, Misconfigured, Refused, RetryLater
 from tests.pipeline import Feed, Shelf, account, counts, telegram
 

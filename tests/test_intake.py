@@ -9,7 +9,7 @@ import pytest
 
 from mysense.intake import Intake
 from mysense.journal import Journal
-from mysense.journalview import View
+from mysense.journal.view import View
 from mysense.plugin import Misconfigured, Refusal, RetryLater
 from tests.pipeline import Clock, Feed, keys, telegram
 

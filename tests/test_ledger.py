@@ -24,9 +24,9 @@ from hypothesis.stateful import (
 
 from mysense.delivery import PROBE_EVERY
 from mysense.journal import Journal
-from mysense.journalview import request
+from mysense.journal.retention import trim
+from mysense.journal.view import request
 from mysense.plugin import Hold, Refused, RetryLater, TooLarge, Unacceptable
-from mysense.retention import trim
 from tests.pipeline import Clock, Rig, Shelf, account, telegram
 
 KITS = "abc"

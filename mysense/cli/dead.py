@@ -11,7 +11,7 @@ from mysense import jsonlines
 from mysense.cli import FAILED
 from mysense.cli.common import Parser, VerbError, count, journal_path, say
 from mysense.cli.status import arguments
-from mysense.journalview import View, request
+from mysense.journal.view import View, request
 from mysense.settings import closest
 from mysense.telegram import Telegram
 

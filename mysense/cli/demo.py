@@ -15,11 +15,11 @@ from mysense.cli import FAILED
 from mysense.cli.common import Parser, VerbError, count, say, seconds, set_up_logging
 from mysense.engine import Engine
 from mysense.journal import Journal
-from mysense.journalview import View
+from mysense.journal.summary import OutputSummary, outputs
+from mysense.journal.view import View
 from mysense.jsonlines import Reader
 from mysense.replaying import Replay, ReplaySettings
 from mysense.sampling import Sampling
-from mysense.summary import OutputSummary, outputs
 from mysense.telegram import Telegram
 
 _SHOWN = 5

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mysense import jsonlines, table
+from mysense import jsonlines
 from mysense.cli.common import Parser, VerbError, load
+from mysense.files import table
 from mysense.plugin import RetryLater
 from mysense.settings import closest
 from mysense.store import default_file

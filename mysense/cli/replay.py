@@ -15,13 +15,13 @@ from mysense.application import Application
 from mysense.cli import CONFIGURATION, FAILED
 from mysense.cli.common import Parser, VerbError, load, say, seconds, speed
 from mysense.engine import Engine
-from mysense.files import try_lock
+from mysense.files.durable import try_lock
 from mysense.journal import Journal
-from mysense.journalview import View, request
+from mysense.journal.summary import OutputSummary, outputs
+from mysense.journal.view import View, request
 from mysense.plugin import Publisher, Refused
 from mysense.privacy import Privacy
 from mysense.replaying import Replay, ReplaySettings, journal_path
-from mysense.summary import OutputSummary, outputs
 
 _MAX_BACKOFF = 5.0  # somebody waits for it
 

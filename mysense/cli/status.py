@@ -12,9 +12,9 @@ from typing import Any
 import attrs
 
 from mysense.cli.common import Parser, journal_path
-from mysense.journalview import View
+from mysense.journal.summary import OutputSummary, outputs
+from mysense.journal.view import View
 from mysense.replaying import replay_folder
-from mysense.summary import OutputSummary, outputs
 
 
 def main(words: list[str]) -> int:

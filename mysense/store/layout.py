@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mysense.files import disk_faults, make_folder, sync_folder
+from mysense.files.durable import disk_faults, make_folder, sync_folder
 from mysense.paths import state_folder
 from mysense.plugin import Misconfigured, RetryLater
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from mysense.lines import Lines
+from mysense.files.lines import Lines
 from mysense.store.layout import connect_writer, is_same_file, store_faults, transaction
 from mysense.store.reader import row_telegram
 from mysense.telegram import Ident, Telegram, Value

@@ -8,7 +8,7 @@ import sys
 import attrs
 import pytest
 
-from mysense.lines import Lines
+from mysense.files.lines import Lines
 from mysense.loader import Loader
 from mysense.plugin import Publisher
 from mysense.store import Reader

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -137,7 +136,7 @@ class Journal:
                 f"(journal_mode {mode}, synchronous {level}); put [journal] file on a local disk"
             )
         if version == 0:
-            schema = files("mysense").joinpath("schema.sql").read_text(encoding="utf-8")
+            schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
             marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
             db.executescript(f"BEGIN;{schema}{marks}COMMIT;")
 

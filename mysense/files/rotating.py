@@ -17,7 +17,7 @@ from pathlib import Path
 
 import attrs
 
-from mysense.files import append, open_append, sync_folder, try_lock
+from mysense.files.durable import append, open_append, sync_folder, try_lock
 from mysense.plugin import Misconfigured
 
 _PRINT = 256  # bytes before a place, by which it is known again

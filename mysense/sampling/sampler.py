@@ -12,10 +12,10 @@ import attrs
 
 from mysense.backoff import Backoff
 from mysense.clock import Clock
-from mysense.fields import Channel
 from mysense.plugin import Finished, Gone, Misconfigured, Sensor, Transient
-from mysense.quality import Stuck
-from mysense.window import tukey_mean
+from mysense.sampling.fields import Channel
+from mysense.sampling.quality import Stuck
+from mysense.sampling.window import tukey_mean
 
 _GIVE_UP_AFTER = 3  # transient failures in a row: then the device counts as gone
 _SILENT_AFTER = 3  # intervals without an accepted reading

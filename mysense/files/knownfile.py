@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mysense.files import append, locked, open_append, sync_folder
+from mysense.files.durable import append, locked, open_append, sync_folder
 from mysense.plugin import RetryLater
 
 

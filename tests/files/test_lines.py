@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mysense import jsonlines
 from mysense.errors import TelegramError
-from mysense.lines import Lines
+from mysense.files.lines import Lines
 from mysense.telegram import Telegram
 from mysense.text import cell, moment, number, plain, readable
 from tests.channels.made import ident

@@ -10,7 +10,7 @@ import pytest
 
 from mysense.errors import JournalError
 from mysense.journal import Appended, Journal, Outcome
-from mysense.journalview import View, request
+from mysense.journal.view import View, request
 from mysense.plugin import Refusal
 from tests.pipeline import keys, python, telegram
 
@@ -323,7 +323,7 @@ def test_two_engines_are_refused(path, journal):
 
 def test_another_process_is_refused(path, journal):
     """The lock holds between processes."""
-    code = "import pathlib, mysense.journal as j; j.Journal(pathlib.Path(sys.argv[1]))"
+    code = "import pathlib, mysense.journal.log as j; j.Journal(pathlib.Path(sys.argv[1]))"
     done = subprocess.run([*python(code), path], capture_output=True, text=True, check=False)
     assert "another engine" in done.stderr
 
@@ -418,8 +418,8 @@ def test_a_thousand_kits_interleaved(journal):
 
 def test_idents_known_are_bounded(journal, monkeypatch):
     """A kit that moves has a new ident with each telegram: memory does not grow with them."""
-    monkeypatch.setattr("mysense.journal._IDENTS_KNOWN", 10)
-    monkeypatch.setattr("mysense.journalview._IDENTS_KNOWN", 10)
+    monkeypatch.setattr("mysense.journal.log._IDENTS_KNOWN", 10)
+    monkeypatch.setattr("mysense.journal.view._IDENTS_KNOWN", 10)
     journal.append([telegram(at, village=f"v{at}") for at in range(100)])
     assert len(journal._sources) <= 10
     assert [row.telegram.ident.village for row in rows(journal)] == [f"v{n}" for n in range(100)]

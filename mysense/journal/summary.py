@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from mysense.journalview import View
+from mysense.journal.view import View
 
 
 @attrs.frozen

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mysense.fields import channels
 from mysense.plugin import Field, Misconfigured, SensorSettings
+from mysense.sampling.fields import channels
 
 FIELDS = (Field("temp", "C", "BME280", -40, 85), Field("hpa", "hPa", "BME280", 300, 1100))
 

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from mysense.fields import channels
 from mysense.plugin import Field, Finished, Gone, Misconfigured, Transient
-from mysense.sampler import Sampler
+from mysense.sampling.fields import channels
+from mysense.sampling.sampler import Sampler
 from tests.virtual import Scripted, VirtualClock
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from mysense.errors import JournalError
 from mysense.journal import Journal, Outcome
-from mysense.journalview import View, request
+from mysense.journal.view import View, request
 from tests.pipeline import keys, python, telegram
 
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from mysense.journal import Journal, Outcome
-from mysense.journalview import View
-from mysense.retention import trim
+from mysense.journal.retention import trim
+from mysense.journal.view import View
 from tests.pipeline import counts, telegram
 
 DAY = 86_400

@@ -9,9 +9,9 @@ import attrs
 
 from mysense.errors import TelegramError
 from mysense.plugin import Field, Misconfigured, SensorSettings
+from mysense.sampling.units import UnitError, conversion
+from mysense.sampling.window import polynomial
 from mysense.telegram import check_field
-from mysense.units import UnitError, conversion
-from mysense.window import polynomial
 
 _LEFT_OUT = "-"
 

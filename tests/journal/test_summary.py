@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mysense.journal import Journal, Outcome
-from mysense.journalview import View
+from mysense.journal.view import View
 from tests.pipeline import account, telegram
 
 

@@ -15,15 +15,15 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Protocol, Self, cast
 
-from mysense import quality
 from mysense.application import Application, ProcessSettings
 from mysense.backoff import Backoff
 from mysense.clock import Clock, Seconds
-from mysense.fields import channels, shared
 from mysense.identity import kit_ident
 from mysense.journal import Journal
 from mysense.plugin import READING, Sensor
-from mysense.sampler import Sampler
+from mysense.sampling import quality
+from mysense.sampling.fields import channels, shared
+from mysense.sampling.sampler import Sampler
 from mysense.telegram import Ident, Telegram, Value
 
 _KEPT = 10_000  # telegrams in memory while the journal cannot be written; a week of minutes

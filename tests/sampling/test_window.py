@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mysense.units import UnitError, conversion
-from mysense.window import polynomial, tukey_mean
+from mysense.sampling.units import UnitError, conversion
+from mysense.sampling.window import polynomial, tukey_mean
 
 NUMBERS = st.floats(-1e6, 1e6)
 

@@ -1,0 +1,1 @@
+"""What the outputs to files and to the terminal share: durable writing, tables, texts."""
