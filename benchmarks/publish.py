@@ -3,7 +3,8 @@
     python benchmarks/publish.py [TELEGRAMS] [ROUNDS]
 
 The limit is a bare http.client that posts bodies of 5,000 encoded telegrams. `publish` is
-MyINFLUXPUB at the same batch, encoding included. `replay` is the whole way: a JSON Lines file is
+MyINFLUXPUB at the same batch, encoding and the creation of its database included; the two take
+turns batch by batch, so that both meet the same server and the same machine. `replay` is the whole way: a JSON Lines file is
 read and validated, committed to the fsynced journal, read back, encoded and posted.
 """
 
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,14 +31,21 @@ from tests.influxd import Influxd
 BATCH = 5000
 
 
-def ready_made(server: Influxd, database: str, bodies: list[bytes]) -> None:
-    connection = http.client.HTTPConnection(server.host, server.port)
-    for body in bodies:
-        connection.request("POST", f"/write?db={database}&precision=s", body)
-        answer = connection.getresponse()
+class ReadyMade:
+    """The limit: one connection, bodies made beforehand."""
+
+    def __init__(self, server: Influxd, database: str) -> None:
+        self._connection = http.client.HTTPConnection(server.host, server.port)
+        self._path = f"/write?db={database}&precision=s"
+
+    def post(self, body: bytes) -> None:
+        self._connection.request("POST", self._path, body)
+        answer = self._connection.getresponse()
         answer.read()
-        assert answer.status == 204, answer.status
-    connection.close()
+        assert answer.status == http.client.NO_CONTENT, answer.status
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 def opened(server: Influxd) -> Any:
@@ -46,9 +55,16 @@ def opened(server: Influxd) -> Any:
     return publisher
 
 
-def publish(publisher: Any, batches: list) -> None:
-    for batch in batches:
-        publisher.publish(batch)
+def side_by_side(*works: tuple[Callable[[Any], None], list[Any]]) -> list[float]:
+    """Seconds that each work took for its batches, one of each in turn and each first in turn."""
+    taken = [0.0] * len(works)
+    for at in range(len(works[0][1])):
+        for which in sorted(range(len(works)), reverse=bool(at % 2)):
+            work, batches = works[which]
+            began = time.perf_counter()
+            work(batches[at])
+            taken[which] += time.perf_counter() - began
+    return taken
 
 
 def replay(server: Influxd, file: Path, state: Path) -> float:
@@ -63,31 +79,40 @@ def replay(server: Influxd, file: Path, state: Path) -> float:
     return float(first.rsplit(",", 1)[1].strip().removesuffix(" s"))
 
 
+def written(file: Path, count: int, kit: str) -> None:
+    with file.open("w") as stream:
+        source = telegrams(count, kit)
+        while lines := list(islice(jsonlines.write(source), 1000)):
+            stream.write("\n".join(lines) + "\n")
+
+
+def one_round(server: Influxd, count: int, kits: list[str]) -> list[float]:
+    """Telegrams a second: ready-made, and published."""
+    made = list(telegrams(count, kits[1]))
+    batches = [made[at : at + BATCH] for at in range(0, count, BATCH)]
+    encoder, book = Encoder(), Book()
+    bodies = [encoder.encode(batch, book).body for batch in batches]
+    publisher = opened(server)
+    server.query(f'CREATE DATABASE "bench_{kits[0]}" WITH SHARD DURATION 520w')
+    began = time.perf_counter()
+    ready_made(server, f"bench_{kits[0]}", bodies)
+    middle = time.perf_counter()
+    publish(publisher, batches)
+    ended = time.perf_counter()
+    publisher.close()
+    return [count / (middle - began), count / (ended - middle)]
+
+
 def main(count: int = 200_000, rounds: int = 5) -> None:
     limit, published, replayed = [], [], []
     with Influxd() as server, tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
             kits = [f"limit{number}", f"publish{number}", f"replay{number}"]
-            made = list(telegrams(count, kits[1]))
-            batches = [made[at : at + BATCH] for at in range(0, count, BATCH)]
-            encoder, book = Encoder(), Book()
-            bodies = [encoder.encode(batch, book).body for batch in batches]
             file = Path(folder, f"{number}.jsonl")
-            with file.open("w") as stream:
-                source = telegrams(count, kits[2])
-                while lines := list(islice(jsonlines.write(source), 1000)):
-                    stream.write("\n".join(lines) + "\n")
-            publisher = opened(server)
-            server.query(f'CREATE DATABASE "bench_{kits[0]}" WITH SHARD DURATION 520w')
-            for name, rates, work in (
-                ("limit", limit, lambda: ready_made(server, f"bench_{kits[0]}", bodies)),
-                ("publish", published, lambda: publish(publisher, batches)),
-            ):
-                began = time.perf_counter()
-                work()
-                rates.append(count / (time.perf_counter() - began))
-            publisher.close()
-            del made, batches, bodies
+            written(file, count, kits[2])
+            rates = one_round(server, count, kits)
+            limit.append(rates[0])
+            published.append(rates[1])
             replayed.append(count / replay(server, file, Path(folder)))
             file.unlink()
             for kit in kits:
