@@ -36,22 +36,25 @@ def stanzas(found: Found, plugins: Iterable[str]) -> Iterator[Stanza]:
 
 
 def text(made: Iterable[Stanza], fields_of: FieldsOf) -> str:
-    """The stanzas as they stand in a file. A second one of a plugin fills fields of its own."""
+    """The stanzas as they stand in a file. Where two would fill one field, the later is renamed."""
     counts: Counter[str] = Counter()
+    taken: set[str] = set()
     sections = []
     for stanza in made:
         counts[stanza.plugin] += 1
-        sections.append(_section(stanza, counts[stanza.plugin], fields_of))
+        number, own = counts[stanza.plugin], fields_of(stanza.plugin)
+        suffix = "" if taken.isdisjoint(own) else f"_{number if number > 1 else stanza.plugin}"
+        names = [f"{name}{suffix}" for name in own]
+        taken.update(names)
+        sections.append(_section(stanza, number, names if suffix else []))
     return "\n".join(sections)
 
 
-def _section(stanza: Stanza, number: int, fields_of: FieldsOf) -> str:
+def _section(stanza: Stanza, number: int, names: Sequence[str]) -> str:
     options = [("input", "true"), *stanza.options]
-    title = stanza.plugin
-    if number > 1:
-        title += f":{number}"
-        names = [f"{name}_{number}" for name in fields_of(stanza.plugin)]
+    if names:
         options.append(("fields", ", ".join(names)))
+    title = stanza.plugin if number == 1 else f"{stanza.plugin}:{number}"
     lines = [f"# {comment}" for comment in stanza.comments]
     lines += [f"[{title}]", *(f"{key} = {value}" for key, value in options)]
     return "\n".join(lines) + "\n"

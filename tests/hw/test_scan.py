@@ -19,8 +19,13 @@ from mysense.hw.sim_machine import PROLIFIC, kit, plug
 from mysense.hw.stanzas import stanzas, text
 from mysense.sampling import Sampling
 
-PLUGINS = ("bme280", "dht", "dylos")
-FIELDS = {"bme280": ("temp", "rh", "hpa"), "dht": ("dtemp", "drh"), "dylos": ("pm_25", "pm_10")}
+PLUGINS = ("bme280", "dht", "dylos", "sds011")
+FIELDS = {
+    "bme280": ("temp", "rh", "hpa"),
+    "dht": ("dtemp", "drh"),
+    "dylos": ("pm_25", "pm_10"),
+    "sds011": ("pm_25", "pm_10"),
+}
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def test_kit_is_found(machine):
 def test_sections_are_good_settings(machine, tmp_path):
     """What is pasted loads, and all of it is switched on."""
     application = settings(machine, tmp_path)
-    assert {one.section for one in application.configured if one.on} == set(PLUGINS)
+    assert {one.section for one in application.configured if one.on} == {"bme280", "dht", "dylos"}
 
 
 def test_two_of_a_kind_do_not_share_fields(machine, tmp_path):
@@ -68,6 +73,13 @@ def test_two_of_a_kind_do_not_share_fields(machine, tmp_path):
     application = settings(wired(machine, 0x76, 0x77), tmp_path)
     sampling = Sampling.of(application)
     assert {"temp", "temp_2", "pm_25", "pm_25_2"} <= set(sampling.ident.fields)
+
+
+def test_two_makes_do_not_share_fields(machine, tmp_path):
+    """A Dylos and an SDS011 count the same, each in its own way: both are kept."""
+    plug(machine.devices, "usb-1a86_USB_Serial-if00-port0")
+    sampling = Sampling.of(settings(machine, tmp_path))
+    assert {"pm_25", "pm_25_sds011"} <= set(sampling.ident.fields)
 
 
 def test_two_adapters_of_one_name_are_told_apart_by_socket(machine):
