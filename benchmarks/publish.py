@@ -4,8 +4,9 @@
 
 The limit is a bare http.client that posts bodies of 5,000 encoded telegrams. `publish` is
 MyINFLUXPUB at the same batch, encoding and the creation of its database included; the two take
-turns batch by batch, so that both meet the same server and the same machine. `replay` is the whole way: a JSON Lines file is
-read and validated, committed to the fsynced journal, read back, encoded and posted.
+turns batch by batch, so that both meet the same server and the same machine. `replay` is the whole
+way: a JSON Lines file is read and validated, committed to the fsynced journal, read back,
+encoded and posted.
 """
 
 from __future__ import annotations
@@ -92,15 +93,12 @@ def one_round(server: Influxd, count: int, kits: list[str]) -> list[float]:
     batches = [made[at : at + BATCH] for at in range(0, count, BATCH)]
     encoder, book = Encoder(), Book()
     bodies = [encoder.encode(batch, book).body for batch in batches]
-    publisher = opened(server)
     server.query(f'CREATE DATABASE "bench_{kits[0]}" WITH SHARD DURATION 520w')
-    began = time.perf_counter()
-    ready_made(server, f"bench_{kits[0]}", bodies)
-    middle = time.perf_counter()
-    publish(publisher, batches)
-    ended = time.perf_counter()
+    ready, publisher = ReadyMade(server, f"bench_{kits[0]}"), opened(server)
+    taken = side_by_side((ready.post, bodies), (publisher.publish, batches))
     publisher.close()
-    return [count / (middle - began), count / (ended - middle)]
+    ready.close()
+    return [count / seconds for seconds in taken]
 
 
 def main(count: int = 200_000, rounds: int = 5) -> None:

@@ -55,30 +55,33 @@ class InfluxPub(Publisher[InfluxPubSettings]):
 
     def __init__(self, settings: InfluxPubSettings, section: str = "") -> None:
         super().__init__(settings, section)
-        self._server = Server(settings)
+        self._server, self._beside = Server(settings), Server(settings)
         self._encoder = Encoder(DIALECTS[settings.dialect])
         policy = Policy(
             create=settings.create, shard=settings.shard, rp=settings.rp, user=settings.user
         )
-        self._writer = Writer(self._server, self._encoder, policy, self.log)
+        self._writer = Writer(self._server, self._beside, self._encoder, policy, self.log)
         self._shown: dict[str, Book] = {}  # what preview has shown
 
     def open(self, receipt: str | None) -> None:  # noqa: ARG002  # the server knows what it has
         """Get ready to send; whether the server is there shows with the first batch."""
         try:
             self._server.open()
+            self._beside.open()
         except ImportError as wrong:
             raise Misconfigured(f"the package influxdb is missing ({wrong})") from wrong
         if self.settings.ssl and not self.settings.verify_ssl:
             self.log.warning("the server's certificate is not verified (verify_ssl = false)")
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._server.close()
+        self._beside.close()
 
     def interrupt(self) -> None:
         """End a request that is on its way, from another thread."""
         self._server.interrupt()
+        self._beside.interrupt()
 
     def publish(self, batch: Sequence[Telegram]) -> None:
         """Write `batch`, of one kit; returns when the server has stored it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -123,14 +124,32 @@ class Server:
         if session is not None:
             session.close()
 
+    def hang_up(self) -> None:
+        """Close the connection; the next request makes another."""
+        if self._session is not None:
+            self._session.close()
+
     def interrupt(self) -> None:
         """From another thread: end the request in flight, and every later one until `open`."""
         session = self._session
         if session is not None:
             session.interrupt()
 
-    def write(self, database: str, body: bytes, rp: str | None = None) -> None:
+    def write(
+        self,
+        database: str,
+        body: bytes,
+        rp: str | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
         """Write lines with timestamps in seconds; returns when the server has stored them.
+
+        Args:
+            database: where to.
+            body: the lines.
+            rp: retention policy; None for the database's default.
+            meanwhile: called at most once, when the request was sent, before its answer is read;
+                its time counts as the request's.
 
         Raises:
             Answer: any answer but 204.
@@ -144,6 +163,8 @@ class Server:
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: in the form of gzip, without time
             body = packer.compress(body) + packer.flush()
             headers["Content-Encoding"] = "gzip"
+        if self._session is not None:
+            self._session.meanwhile(meanwhile)
         self._request("write", 204, "POST", params, body, headers)
 
     def query(

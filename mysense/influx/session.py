@@ -9,6 +9,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -16,6 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.response import HTTPResponse
 
 from mysense.influx.answers import Cut
 
@@ -34,6 +36,7 @@ class Wire:
         self._closed = False
         self.reason = ""  # why the request was cut; empty while it was not
         self.stale = False  # whether urllib3 has closed the connection
+        self.meanwhile: Callable[[], None] | None = None  # to do once, between request and answer
 
     def begin(self) -> threading.Timer:
         """Start the clock of a request."""
@@ -46,6 +49,12 @@ class Wire:
         timer.daemon = True
         timer.start()
         return timer
+
+    def wait(self) -> None:
+        """Do what there is to do while the other side works on the request that was sent."""
+        work, self.meanwhile = self.meanwhile, None
+        if work is not None:
+            work()
 
     def close(self) -> None:
         """End the request in flight; every later one ends at once."""
@@ -175,6 +184,13 @@ class Session(requests.Session):
         """End the request in flight, and every later one."""
         self._wire.close()
 
+    def meanwhile(self, work: Callable[[], None] | None) -> None:
+        """Do `work` in the next request, once it was sent and before its answer is read.
+
+        A request that cannot be sent leaves it undone. Its time counts as the request's.
+        """
+        self._wire.meanwhile = work
+
     def get_redirect_target(self, _response: Any) -> None:
         """Nobody is followed: a portal's log-in page is not the database."""
         return
@@ -215,6 +231,10 @@ def _pools(wire: Wire) -> dict[str, Any]:
         def _new_conn(self) -> socket.socket:
             return wire.connect(self._dns_host, self.port, self.socket_options)
 
+        def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
+            wire.wait()
+            return super().getresponse()
+
         def close(self) -> None:
             super().close()
             wire.stale = True
@@ -222,6 +242,10 @@ def _pools(wire: Wire) -> dict[str, Any]:
     class Encrypted(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
             return wire.connect(self._dns_host, self.port, self.socket_options)
+
+        def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
+            wire.wait()
+            return super().getresponse()
 
         def close(self) -> None:
             super().close()

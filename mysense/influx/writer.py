@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus as Http
 
 import attrs
@@ -14,14 +16,18 @@ from mysense.influx.answers import Answer
 from mysense.influx.http import Server
 from mysense.influx.lines import Book, Encoded, Encoder
 from mysense.influx.naming import NameRefused, database, quote_identifier
+from mysense.influx.parts import LARGE, in_two_parts
 from mysense.influx.station import InfoMisfit
 from mysense.influx.types import conflict, field_keys
 from mysense.influx.verdicts import Asked, verdict
-from mysense.plugin import Hold, Refused, TooLarge, Unacceptable
+from mysense.plugin import Hold, Refused, RetryLater, TooLarge, Unacceptable
 from mysense.telegram import Telegram
 
 MAX_BODY = 24_000_000  # bytes; the server takes 25 million by default
+ONE_PIECE = 600.0  # seconds in which a server that failed gets one request at a time
 MAX_LESSONS = 200  # conflicts about so many fields are settled within one batch
+
+_OVERLOADED = (Http.TOO_MANY_REQUESTS, Http.REQUEST_TIMEOUT)
 
 
 @attrs.frozen(kw_only=True)
@@ -42,16 +48,31 @@ class Policy:
 
 
 class Writer:
-    """Writes to the databases of one server, and remembers what they hold."""
+    """Writes to the databases of one server, and remembers what they hold.
+
+    Args:
+        server: where to.
+        beside: the same server over another connection, for a part of a large batch.
+        encoder: makes the lines.
+        policy: what may be done.
+        log: for what was done.
+    """
 
     def __init__(
-        self, server: Server, encoder: Encoder, policy: Policy, log: logging.Logger
+        self,
+        server: Server,
+        beside: Server,
+        encoder: Encoder,
+        policy: Policy,
+        log: logging.Logger,
     ) -> None:
         self._server = server
+        self._beside = beside
         self._encoder = encoder
         self._policy = policy
         self._log = log
         self._books: dict[str, Book] = {}
+        self._parts_from = 0.0  # monotonic seconds
 
     def write(self, batch: Sequence[Telegram]) -> None:
         """Store `batch`, all of one kit; an identical retry is an identical request.
@@ -63,10 +84,29 @@ class Writer:
             name = database(batch[0].kit)
         except NameRefused as wrong:
             raise Refused(dict.fromkeys(range(len(batch)), str(wrong))) from None
-        encoded = _Attempts(self, name, batch).run()
+        encoded = self._in_parts(name, batch) or _Attempts(self, name, batch).run()
         self._books[name] = encoded.book
         if encoded.refused:
             raise Refused(encoded.refused)
+
+    def _in_parts(self, name: str, batch: Sequence[Telegram]) -> Encoded | None:
+        if len(batch) < LARGE or time.monotonic() < self._parts_from:
+            return None
+        if name not in self._books:  # it may have to be created first
+            return None
+        rp = self._policy.rp or None
+        send, beside = (partial(s.write, name, rp=rp) for s in (self._server, self._beside))
+        try:
+            return in_two_parts(batch, self._books[name], self.encode, send, beside)
+        except Answer as answer:
+            if answer.status not in _OVERLOADED and answer.status < Http.INTERNAL_SERVER_ERROR:
+                return None
+            wrong: MySenseError = self.verdict(answer, name)
+        except RetryLater as later:  # perhaps it serves one connection after the other
+            wrong = later
+        self._beside.hang_up()
+        self._parts_from = time.monotonic() + ONE_PIECE
+        raise wrong from None
 
     def book(self, name: str) -> Book:
         """What `name` is known to hold; the server is asked where nothing is known yet."""
