@@ -69,7 +69,7 @@ def test_wheel_brings_everything():
     for folder in ("channels", "sensors"):
         for path in (CHECKOUT / folder).glob("My*.py"):
             wanted.add(f"mysense/bundled/{folder}/{path.name}")
-    assert (wanted | {"mysense/schema.sql"}) - files == set()
+    assert (wanted | {"mysense/journal/schema.sql"}) - files == set()
 
 
 @installed_only

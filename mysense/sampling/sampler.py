@@ -120,6 +120,7 @@ class Sampler:
         self._failures = 0
         self._backoff.recovered()
         if accepted:
+            self._reason = "no reading came"
             self.on_reading(self)
         return 0.0
 
@@ -218,7 +219,9 @@ class Sampler:
             self._empty = 0
             return
         self._empty += 1
-        if self._empty == _SILENT_AFTER:
+        if self._empty < _SILENT_AFTER:
+            self._report(self.name, "gap", f"nothing accepted in this interval: {self._reason}")
+        elif self._empty == _SILENT_AFTER:
             self._tell("silent", f"nothing accepted in {self._empty} intervals: {self._reason}")
 
     def watch(self) -> None:

@@ -80,7 +80,7 @@ def test_usage_error_is_said_and_exits_64(mysense, words, why):
         (["check", "-o", "csv.foldr=x"], "command line: [csv] foldr: expected a known option"),
         (["check", "-o", "cvs.folder=x"], "[cvs]: expected a section that names a plugin"),
         (["check", "-o", "console.output=maybe"], "expected true or false, found 'maybe'"),
-        (["run"], "no input is switched on"),
+        (["run", "-c", "/dev/null"], "no input is switched on"),
         (["plugin", "jsnl"], "mysense plugin: no plugin is called 'jsnl' (did you mean jsonl?)"),
     ],
 )

@@ -301,3 +301,12 @@ def test_dropping_is_linear(journal, now, delivered):
 def settle_all(journal, output):
     journal.register(output)
     journal.settle(output, Outcome(journal.head))
+
+
+def test_events_go_by_age(journal, now):
+    """What happened long ago is let go with the telegrams of that time."""
+    journal.note("thermo", "silent", "old")
+    now.now += 2 * DAY
+    journal.note("thermo", "back", "young")
+    trim(journal, 500, 1.0, now=now)
+    assert view(journal, "SELECT text FROM events") == [("young",)]
