@@ -51,6 +51,7 @@ def trim(
         with journal.transaction() as db:
             step = _Step(db, journal.delivered(db), now(), max_mb)
             more = step.drop_old(keep_days) or (journal.megabytes > max_mb and step.drop_oldest())
+            db.execute("DELETE FROM events WHERE at < ?", (now() - keep_days * _DAY,))
             journal.full = step.share_unsent() * journal.megabytes > _FULL * max_mb
         given_up += step.given_up
     journal.shrink(_PAGES)
