@@ -16,6 +16,11 @@ from mysense.journal.summary import OutputSummary, outputs
 from mysense.journal.view import View
 from mysense.replaying import replay_folder
 
+_NEWEST = 10
+_EVENTS = (  # flags of single values are too many to be told here
+    "SELECT at, who, kind, text FROM events WHERE kind != 'flags' ORDER BY id DESC LIMIT ?"
+)
+
 
 def main(words: list[str]) -> int:
     """Print the status; returns the exit code."""
@@ -60,6 +65,7 @@ def collect(view: View) -> dict[str, Any]:
         "inputs": {row["input"]: {"positions": row["positions"]} for row in inputs},
         "outputs": {summary.name: _output(summary) for summary in outputs(view)},
         "gaps": [dict(row) for row in gaps],
+        "events": [dict(row) for row in reversed(view.all(_EVENTS, _NEWEST))],
         "unfinished_replays": [str(path) for path in sorted(replay_folder().glob("*.db"))],
     }
 
@@ -88,6 +94,10 @@ def readable(status: dict[str, Any]) -> str:
     for gap in status["gaps"]:
         span = _span(gap["first"], gap["last"])
         lines.append(f"gap       {gap['output']}: {gap['count']} of {gap['kit']}{span}")
+    if status["events"]:
+        lines += ["", "events"]
+    for event in status["events"]:
+        lines.append(f"{_time(event['at'])} {event['who']} {event['kind']}: {event['text']}")
     for path in status["unfinished_replays"]:
         lines.append(f"replay    unfinished, its journal is {path}")
     if not status["outputs"]:
@@ -99,7 +109,7 @@ def _state(output: dict[str, Any]) -> str:
     if output["paused"]:
         return "paused"
     if output["error"]:
-        return f"failing since {_time(output['error_at'])}: {output['error']}"
+        return f"failing, last at {_time(output['error_at'])}: {output['error']}"
     return "connected" if output["connected"] else "nothing sent yet"
 
 

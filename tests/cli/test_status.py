@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from mysense.journal import Journal
 from tests.dropins import PUBLISHER
 from tests.telegrams import START, data, telegram
 
@@ -99,3 +100,14 @@ def test_unfinished_replay_is_mentioned(ran, write, tmp_path):
     """What a replay left is found again."""
     ran("replay", write("more.jsonl", telegram(5)), "--to", "foo", code=1)
     assert "replay    unfinished, its journal is " in ran("status").stdout
+
+
+def test_what_happened_to_a_sensor_is_told(ran, tmp_path):
+    """Why a sensor is silent stands in the status; flags of single values do not."""
+    journal = Journal(tmp_path / "state/mysense/journal.db", now=lambda: START)
+    journal.note("dylos", "silent", "nothing accepted in 3 intervals: unplugged")
+    journal.note("quality", "flags", "pm_25:humid", START)
+    journal.close()
+    told = ran("status").stdout
+    assert "dylos silent: nothing accepted in 3 intervals: unplugged" in told
+    assert "humid" not in told
