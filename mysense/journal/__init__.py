@@ -1,11 +1,12 @@
 """The journal: the durable log through which every telegram goes.
 
-`log` writes it, `view` reads it beside a running engine, `summary` gives the account of each
-output, and `retention` lets go of what may go.
+`log` is its file, `accounts` says how far each output is, `view` reads both beside a running
+engine, `summary` adds them up for people, and `retention` lets go of what may go.
 """
 
 from __future__ import annotations
 
-from mysense.journal.log import Appended, Journal, Outcome, Row
+from mysense.journal.accounts import Journal, Outcome, Row
+from mysense.journal.log import Appended
 
 __all__ = ["Appended", "Journal", "Outcome", "Row"]

@@ -1,4 +1,4 @@
-"""The journal: every telegram is committed here before anything is sent.
+"""The journal's file: every telegram is committed here before anything is sent.
 
 One SQLite file in WAL mode with synchronous=FULL. An output is a cursor in it; there is no other
 queue, cache or spool. One engine at a time writes; other processes read, or leave a request.
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import attrs
 
@@ -37,19 +37,11 @@ _VALUES = " (?, ?, ?, ?, ?, ?, ?)"
 _INSERT = _INTO + _VALUES
 _TOGETHER = 100  # rows a statement: half the time of one by one
 _INSERT_MANY = _INTO + ",".join([_VALUES] * _TOGETHER)
-_ASIDE = (
+ASIDE = (
     "INSERT INTO aside (output, state, kit, time, ident, new, at, reason, data)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-
-class Row(NamedTuple):
-    """A telegram in the journal: its number (or that of its entry aside) and when it came in."""
-
-    seq: int
-    telegram: Telegram
-    at: float
 
 
 @attrs.frozen
@@ -61,19 +53,8 @@ class Appended:
     refused: int = 0
 
 
-@attrs.frozen
-class Outcome:
-    """What became of some telegrams at one output; together they are one transaction."""
-
-    cursor: int
-    acknowledged: Sequence[Row] = ()
-    receipt: str | None = None
-    held: Sequence[tuple[Row, str]] = ()
-    dead: Sequence[tuple[Row, str]] = ()
-
-
-class Journal:
-    """The journal opened for writing, by the one engine that may.
+class Log:
+    """The journal's file and what goes into it; open for the one engine that may write.
 
     Args:
         path: the file; it and its folder are made when missing.
@@ -89,14 +70,13 @@ class Journal:
         """Whether so much waits here that inputs which can wait should."""
         self.writing = Trials()
         """How long it could not be written."""
-        self._now = now
+        self.now = now
         self._lock = threading.RLock()
         self._grown = threading.Condition(self._lock)
         self._sources: dict[Ident, tuple[int, int]] = {}  # ident -> its id, its source's id
         self._last: dict[str, int] = {}  # kit -> id of its last ident
         self._head: int = 0
         self._stale = False  # whether the three above may say what was rolled back
-        self._outputs: set[str] = set()
         with ExitStack() as undo:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -211,7 +191,7 @@ class Journal:
 
     def _insert_all(self, db: sqlite3.Connection, telegrams: list[Telegram]) -> tuple[int, int]:
         """Insert in one go; only where some identity exists already, one by one."""
-        last, now = dict(self._last), self._now()
+        last, now = dict(self._last), self.now()
         rows = self._rows(telegrams, now)
         db.execute("SAVEPOINT rows")
         before = db.total_changes
@@ -240,7 +220,7 @@ class Journal:
             if telegram.ident is not ident:
                 ident = telegram.ident
                 kit = ident.kit
-                number, source = self._ids(ident)
+                number, source = self.ids(ident)
             new = telegram.new
             if new is None:
                 new = self._last.get(kit) != number
@@ -272,10 +252,11 @@ class Journal:
         )
         if not known.fetchone():  # who sends it again and again gets one dead letter
             entry = ("", "dead", kit, row[2], row[3], row[4], row[5], reason, row[6])
-            db.execute(_ASIDE, entry)
+            db.execute(ASIDE, entry)
         return "taken"
 
-    def _ids(self, ident: Ident) -> tuple[int, int]:
+    def ids(self, ident: Ident) -> tuple[int, int]:
+        """The numbers of an ident and of its source; they are made where it is new."""
         known = self._sources.get(ident)
         if known is None:
             db, key = self._db, (ident.kit, ident.label or "")
@@ -292,9 +273,9 @@ class Journal:
         return known
 
     def _refuse_text(self, source: str, refusal: Refusal) -> None:
-        reason, text = _storable(f"{refusal.where}: {refusal.reason}"), _storable(refusal.text)
-        entry = ("", "dead", source, None, None, None, self._now(), reason, text)
-        self._db.execute(_ASIDE, entry)
+        reason, text = storable(f"{refusal.where}: {refusal.reason}"), storable(refusal.text)
+        entry = ("", "dead", source, None, None, None, self.now(), reason, text)
+        self._db.execute(ASIDE, entry)
 
     def _keep_position(self, db: sqlite3.Connection, source: str, position: Position) -> None:
         kept = dict(db.execute("SELECT key, value FROM positions WHERE input = ?", (source,)))
@@ -309,7 +290,7 @@ class Journal:
         with self.transaction() as db:
             db.execute(
                 "INSERT INTO events (at, time, who, kind, text) VALUES (?, ?, ?, ?, ?)",
-                (self._now(), time, who, kind, _storable(text)),
+                (self.now(), time, who, kind, storable(text)),
             )
 
     def position(self, source: str) -> Position | None:
@@ -317,27 +298,6 @@ class Journal:
         with self._lock:
             kept = self._db.execute("SELECT key, value FROM positions WHERE input = ?", (source,))
             return {key: json.loads(value) for key, value in kept} or None
-
-    # -- outputs --------------------------------------------------------------------------------
-
-    def register(self, output: str) -> tuple[int, str | None]:
-        """Make `output` known; a new one starts at the oldest telegram kept.
-
-        Returns:
-            its cursor and its receipt.
-        """
-        with self.transaction() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO outputs (name, cursor)"
-                " VALUES (?, (SELECT coalesce(min(seq) - 1, ?) FROM telegrams))",
-                (output, self._head),
-            )
-            db.execute("UPDATE outputs SET error = NULL WHERE name = ?", (output,))
-            cursor, receipt = db.execute(
-                "SELECT cursor, receipt FROM outputs WHERE name = ?", (output,)
-            ).fetchone()
-            self._outputs.add(output)
-            return int(cursor), receipt
 
     @property
     def megabytes(self) -> float:
@@ -351,85 +311,6 @@ class Journal:
         """Give at most so many pages that hold nothing back to the disk."""
         with self._lock:  # a script, because execute() ends after the first page
             self._db.executescript(f"PRAGMA incremental_vacuum({pages})")
-
-    def delivered(self, db: sqlite3.Connection) -> int:
-        """The number up to which every output that runs has settled; 0 where there is none.
-
-        An output that is no longer configured keeps its cursor, but holds up nobody.
-        """
-        cursors = dict(db.execute("SELECT name, cursor FROM outputs").fetchall())
-        running = [cursors[name] for name in self._outputs] or list(cursors.values())
-        return min(running, default=0)
-
-    def settle(self, output: str, outcome: Outcome) -> None:
-        """Move an output's cursor, together with all that was set aside on the way.
-
-        Telegrams that were given up while they were under way stay in the gap recorded for them.
-        """
-        with self.transaction() as db:
-            query = "SELECT cursor FROM outputs WHERE name = ?"
-            outcome = _beyond(db.execute(query, (output,)).fetchone()[0], outcome)
-            self._acknowledge(db, output, outcome, len(outcome.acknowledged))
-            for state, rows in (("held", outcome.held), ("dead", outcome.dead)):
-                entries = (self._aside_entry(output, state, row, reason) for row, reason in rows)
-                db.executemany(_ASIDE, entries)
-
-    def settle_aside(self, output: str, outcome: Outcome) -> None:
-        """The same for telegrams that were set aside before; what is held stays there."""
-        with self.transaction() as db:
-            done = [(row.seq,) for row in outcome.acknowledged]
-            gone = db.executemany("DELETE FROM aside WHERE id = ?", done).rowcount if done else 0
-            self._acknowledge(db, output, outcome, gone)
-            for state, rows in (("held", outcome.held), ("dead", outcome.dead)):
-                entries = [(state, _storable(reason), row.seq) for row, reason in rows]
-                db.executemany("UPDATE aside SET state = ?, reason = ? WHERE id = ?", entries)
-
-    def _acknowledge(
-        self, db: sqlite3.Connection, output: str, outcome: Outcome, count: int
-    ) -> None:
-        db.execute(
-            "UPDATE outputs SET cursor = max(cursor, ?), receipt = coalesce(?, receipt)"
-            " WHERE name = ?",
-            (outcome.cursor, outcome.receipt, output),
-        )
-        if count:
-            db.execute(
-                "UPDATE outputs SET acknowledged = acknowledged + ?, last_ok = ?, error = NULL"
-                " WHERE name = ?",
-                (count, self._now(), output),
-            )
-
-    def _aside_entry(self, output: str, state: str, row: Row, reason: str) -> tuple[Any, ...]:
-        telegram = row.telegram
-        ident, _ = self._ids(telegram.ident)
-        data = _encode(dict(telegram.data))
-        kit, new = telegram.kit, telegram.new
-        return (output, state, kit, telegram.time, ident, new, row.at, _storable(reason), data)
-
-    def held_kits(self, output: str) -> dict[str, str]:
-        """The kits that are held or to be retried at `output`, and why."""
-        with self._lock:
-            return dict(
-                self._db.execute(
-                    "SELECT kit, max(reason) FROM aside WHERE output = ? AND state != 'dead'"
-                    " GROUP BY kit",
-                    (output,),
-                )
-            )
-
-    def fail(self, output: str, reason: str, retries: int) -> None:
-        """Note why an output fails at the moment, and how often it tried since last noted."""
-        with self.transaction() as db:
-            db.execute(
-                "UPDATE outputs SET error = ?, error_at = ?, retries = retries + ? WHERE name = ?",
-                (_storable(reason), self._now(), retries, output),
-            )
-
-    def recovered(self, output: str, retries: int) -> None:
-        """Note that an output works again, and how often it tried since last noted."""
-        with self.transaction() as db:
-            query = "UPDATE outputs SET error = NULL, retries = retries + ? WHERE name = ?"
-            db.execute(query, (retries, output))
 
     def wait(self, seen: int, timeout: float) -> None:
         """Return when there is a telegram beyond number `seen`, or after `timeout` seconds."""
@@ -445,52 +326,8 @@ class Journal:
             finally:
                 self._lock.release()
 
-    # -- requests of other processes ------------------------------------------------------------
 
-    def obey(self) -> list[tuple[str, str]]:
-        """Carry out the requests that were left in the journal; returns (verb, output) of each."""
-        with self._lock:
-            if not self._db.execute("SELECT 1 FROM requests LIMIT 1").fetchone():
-                return []
-        done = []
-        with self.transaction() as db:
-            requests = db.execute("SELECT id, verb, output, argument FROM requests ORDER BY id")
-            for number, verb, output, argument in requests.fetchall():
-                _obey(db, verb, output, argument)
-                db.execute("DELETE FROM requests WHERE id = ?", (number,))
-                done.append((verb, output))
-        self.wake()
-        return done
-
-    def paused(self, output: str) -> bool:
-        """Whether somebody has paused this output."""
-        with self._lock:
-            query = "SELECT paused FROM outputs WHERE name = ?"
-            row = self._db.execute(query, (output,)).fetchone()
-            return bool(row and row[0])
-
-
-def _obey(db: sqlite3.Connection, verb: str, output: str, argument: str) -> None:
-    if verb == "retry":
-        db.execute(
-            "UPDATE aside SET state = 'retry' WHERE state = 'dead' AND ident IS NOT NULL"
-            " AND output = ? AND (? = '' OR id = ?)",
-            (output, argument, argument),
-        )
-    elif verb in ("pause", "resume"):
-        db.execute("UPDATE outputs SET paused = ? WHERE name = ?", (verb == "pause", output))
-
-
-def _beyond(cursor: int, outcome: Outcome) -> Outcome:
-    return attrs.evolve(
-        outcome,
-        acknowledged=[row for row in outcome.acknowledged if row.seq > cursor],
-        held=[entry for entry in outcome.held if entry[0].seq > cursor],
-        dead=[entry for entry in outcome.dead if entry[0].seq > cursor],
-    )
-
-
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """`text` with halves of surrogate pairs escaped: names of files have some, UTF-8 has none."""
     return text.encode(errors="backslashreplace").decode()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import attrs
 
-from mysense.journal.log import Journal
+from mysense.journal.accounts import Journal
 
 _DAY = 86_400
 _CHUNK = 1000  # telegrams a transaction: others get their turn in between

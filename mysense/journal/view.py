@@ -13,7 +13,8 @@ from typing import Self
 
 from mysense import jsontext
 from mysense.errors import JournalError
-from mysense.journal.log import APPLICATION, Row, check_format
+from mysense.journal.accounts import Row
+from mysense.journal.log import APPLICATION, check_format
 from mysense.telegram import Ident, Telegram
 
 _IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every telegram

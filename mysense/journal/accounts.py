@@ -1,0 +1,192 @@
+"""The journal's accounts: how far each output is, and what it has set aside."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import attrs
+
+from mysense.journal.log import ASIDE, Log, storable
+from mysense.jsontext import dumps
+from mysense.telegram import Telegram
+
+
+class Row(NamedTuple):
+    """A telegram in the journal: its number (or that of its entry aside) and when it came in."""
+
+    seq: int
+    telegram: Telegram
+    at: float
+
+
+@attrs.frozen
+class Outcome:
+    """What became of some telegrams at one output; together they are one transaction."""
+
+    cursor: int
+    acknowledged: Sequence[Row] = ()
+    receipt: str | None = None
+    held: Sequence[tuple[Row, str]] = ()
+    dead: Sequence[tuple[Row, str]] = ()
+
+
+class Journal(Log):
+    """The journal opened for writing, with the account of every output.
+
+    Args:
+        path: the file; it and its folder are made when missing.
+        now: the wall clock.
+
+    Raises:
+        JournalError: another engine has it, it is of a newer format, or it cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+        super().__init__(path, now=now)
+        self._outputs: set[str] = set()  # those that run; others hold up nobody
+
+    def register(self, output: str) -> tuple[int, str | None]:
+        """Make `output` known; a new one starts at the oldest telegram kept.
+
+        Returns:
+            its cursor and its receipt.
+        """
+        with self.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO outputs (name, cursor)"
+                " VALUES (?, (SELECT coalesce(min(seq) - 1, ?) FROM telegrams))",
+                (output, self._head),
+            )
+            db.execute("UPDATE outputs SET error = NULL WHERE name = ?", (output,))
+            cursor, receipt = db.execute(
+                "SELECT cursor, receipt FROM outputs WHERE name = ?", (output,)
+            ).fetchone()
+            self._outputs.add(output)
+            return int(cursor), receipt
+
+    def delivered(self, db: sqlite3.Connection) -> int:
+        """The number up to which every output that runs has settled; 0 where there is none.
+
+        An output that is no longer configured keeps its cursor, but holds up nobody.
+        """
+        cursors = dict(db.execute("SELECT name, cursor FROM outputs").fetchall())
+        running = [cursors[name] for name in self._outputs] or list(cursors.values())
+        return min(running, default=0)
+
+    def settle(self, output: str, outcome: Outcome) -> None:
+        """Move an output's cursor, together with all that was set aside on the way.
+
+        Telegrams that were given up while they were under way stay in the gap recorded for them.
+        """
+        with self.transaction() as db:
+            query = "SELECT cursor FROM outputs WHERE name = ?"
+            outcome = _beyond(db.execute(query, (output,)).fetchone()[0], outcome)
+            self._acknowledge(db, output, outcome, len(outcome.acknowledged))
+            for state, rows in (("held", outcome.held), ("dead", outcome.dead)):
+                entries = (self._aside_entry(output, state, row, reason) for row, reason in rows)
+                db.executemany(ASIDE, entries)
+
+    def settle_aside(self, output: str, outcome: Outcome) -> None:
+        """The same for telegrams that were set aside before; what is held stays there."""
+        with self.transaction() as db:
+            done = [(row.seq,) for row in outcome.acknowledged]
+            gone = db.executemany("DELETE FROM aside WHERE id = ?", done).rowcount if done else 0
+            self._acknowledge(db, output, outcome, gone)
+            for state, rows in (("held", outcome.held), ("dead", outcome.dead)):
+                entries = [(state, storable(reason), row.seq) for row, reason in rows]
+                db.executemany("UPDATE aside SET state = ?, reason = ? WHERE id = ?", entries)
+
+    def _acknowledge(
+        self, db: sqlite3.Connection, output: str, outcome: Outcome, count: int
+    ) -> None:
+        db.execute(
+            "UPDATE outputs SET cursor = max(cursor, ?), receipt = coalesce(?, receipt)"
+            " WHERE name = ?",
+            (outcome.cursor, outcome.receipt, output),
+        )
+        if count:
+            db.execute(
+                "UPDATE outputs SET acknowledged = acknowledged + ?, last_ok = ?, error = NULL"
+                " WHERE name = ?",
+                (count, self.now(), output),
+            )
+
+    def _aside_entry(self, output: str, state: str, row: Row, reason: str) -> tuple[Any, ...]:
+        telegram = row.telegram
+        ident, _ = self.ids(telegram.ident)
+        data = dumps(dict(telegram.data))
+        kit, new = telegram.kit, telegram.new
+        return (output, state, kit, telegram.time, ident, new, row.at, storable(reason), data)
+
+    def held_kits(self, output: str) -> dict[str, str]:
+        """The kits that are held or to be retried at `output`, and why."""
+        with self._lock:
+            return dict(
+                self._db.execute(
+                    "SELECT kit, max(reason) FROM aside WHERE output = ? AND state != 'dead'"
+                    " GROUP BY kit",
+                    (output,),
+                )
+            )
+
+    def fail(self, output: str, reason: str, retries: int) -> None:
+        """Note why an output fails at the moment, and how often it tried since last noted."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE outputs SET error = ?, error_at = ?, retries = retries + ? WHERE name = ?",
+                (storable(reason), self.now(), retries, output),
+            )
+
+    def recovered(self, output: str, retries: int) -> None:
+        """Note that an output works again, and how often it tried since last noted."""
+        with self.transaction() as db:
+            query = "UPDATE outputs SET error = NULL, retries = retries + ? WHERE name = ?"
+            db.execute(query, (retries, output))
+
+    # -- requests of other processes ------------------------------------------------------------
+
+    def obey(self) -> list[tuple[str, str]]:
+        """Carry out the requests that were left in the journal; returns (verb, output) of each."""
+        with self._lock:
+            if not self._db.execute("SELECT 1 FROM requests LIMIT 1").fetchone():
+                return []
+        done = []
+        with self.transaction() as db:
+            requests = db.execute("SELECT id, verb, output, argument FROM requests ORDER BY id")
+            for number, verb, output, argument in requests.fetchall():
+                _obey(db, verb, output, argument)
+                db.execute("DELETE FROM requests WHERE id = ?", (number,))
+                done.append((verb, output))
+        self.wake()
+        return done
+
+    def paused(self, output: str) -> bool:
+        """Whether somebody has paused this output."""
+        with self._lock:
+            query = "SELECT paused FROM outputs WHERE name = ?"
+            row = self._db.execute(query, (output,)).fetchone()
+            return bool(row and row[0])
+
+
+def _obey(db: sqlite3.Connection, verb: str, output: str, argument: str) -> None:
+    if verb == "retry":
+        db.execute(
+            "UPDATE aside SET state = 'retry' WHERE state = 'dead' AND ident IS NOT NULL"
+            " AND output = ? AND (? = '' OR id = ?)",
+            (output, argument, argument),
+        )
+    elif verb in ("pause", "resume"):
+        db.execute("UPDATE outputs SET paused = ? WHERE name = ?", (verb == "pause", output))
+
+
+def _beyond(cursor: int, outcome: Outcome) -> Outcome:
+    return attrs.evolve(
+        outcome,
+        acknowledged=[row for row in outcome.acknowledged if row.seq > cursor],
+        held=[entry for entry in outcome.held if entry[0].seq > cursor],
+        dead=[entry for entry in outcome.dead if entry[0].seq > cursor],
+    )
