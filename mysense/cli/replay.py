@@ -13,7 +13,15 @@ from typing import Any, BinaryIO
 
 from mysense.application import Application
 from mysense.cli import CONFIGURATION, FAILED
-from mysense.cli.common import Parser, VerbError, load, say, seconds, speed
+from mysense.cli.common import (
+    Parser,
+    VerbError,
+    load,
+    rarely_collect,
+    say,
+    seconds,
+    speed,
+)
 from mysense.engine import Engine
 from mysense.files.durable import try_lock
 from mysense.journal import Journal
@@ -147,6 +155,7 @@ def _send(args: argparse.Namespace, source: Replay, publishers: Sequence[Publish
         max_backoff=_MAX_BACKOFF,
     )
     engine.stop_on_signals()
+    rarely_collect()
     began = time.monotonic()
     engine.tick()
     engine.run(args.timeout)

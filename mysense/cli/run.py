@@ -7,7 +7,7 @@ import argparse
 from mysense import jsonlines
 from mysense.application import Application
 from mysense.cli import CONFIGURATION, FAILED
-from mysense.cli.common import Parser, load, say
+from mysense.cli.common import Parser, load, rarely_collect, say
 from mysense.engine import Engine, Limits
 from mysense.journal import Journal
 from mysense.plugin import Misconfigured, Refusal
@@ -46,6 +46,7 @@ def main(words: list[str]) -> int:
         once=args.once,
     )
     engine.stop_on_signals()
+    rarely_collect()
     say(f"journal {settings.path}")
     for text in engine.describe():
         say(text)
