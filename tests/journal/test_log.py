@@ -323,7 +323,7 @@ def test_two_engines_are_refused(path, journal):
 
 def test_another_process_is_refused(path, journal):
     """The lock holds between processes."""
-    code = "import pathlib, mysense.journal.log as j; j.Journal(pathlib.Path(sys.argv[1]))"
+    code = "import pathlib, mysense.journal as j; j.Journal(pathlib.Path(sys.argv[1]))"
     done = subprocess.run([*python(code), path], capture_output=True, text=True, check=False)
     assert "another engine" in done.stderr
 
