@@ -3,10 +3,13 @@
     python benchmarks/publish.py [TELEGRAMS] [ROUNDS]
 
 The limit is a bare http.client that posts bodies of 5,000 encoded telegrams. `publish` is
-MyINFLUXPUB at the same batch, encoding and the creation of its database included; the two take
-turns batch by batch, so that both meet the same server and the same machine. `replay` is the whole
-way: a JSON Lines file is read and validated, committed to the fsynced journal, read back,
-encoded and posted.
+MyINFLUXPUB at the same batch, encoding included; the two take turns batch by batch, so that both
+meet the same server and the same machine. The first batch of both, which makes connection and
+database, is not counted. `replay` is the whole way: a JSON Lines file is read and validated,
+committed to the fsynced journal, read back, encoded and posted.
+
+What bounds `publish` is processors: the server takes one and a bit, encoding a quarter of one, so
+the ratio is only reached where two are free.
 """
 
 from __future__ import annotations
@@ -95,10 +98,12 @@ def one_round(server: Influxd, count: int, kits: list[str]) -> list[float]:
     bodies = [encoder.encode(batch, book).body for batch in batches]
     server.query(f'CREATE DATABASE "bench_{kits[0]}" WITH SHARD DURATION 520w')
     ready, publisher = ReadyMade(server, f"bench_{kits[0]}"), opened(server)
-    taken = side_by_side((ready.post, bodies), (publisher.publish, batches))
+    ready.post(bodies[0])
+    publisher.publish(batches[0])
+    taken = side_by_side((ready.post, bodies[1:]), (publisher.publish, batches[1:]))
     publisher.close()
     ready.close()
-    return [count / seconds for seconds in taken]
+    return [(count - BATCH) / seconds for seconds in taken]
 
 
 def main(count: int = 200_000, rounds: int = 5) -> None:
