@@ -214,7 +214,7 @@ class DhtSensor(Sensor[DhtSettings]):
 
 def _fields(kind: str) -> tuple[Field, ...]:
     coldest, hottest = (-20, 60) if kind == "DHT11" else (-40, 80)  # C, by the data sheets
-    return (Field("dtemp", "C", kind, coldest, hottest, 1), Field("drh", "%", kind, 0, 100, 1))
+    return (Field("dtemp", "C", kind, coldest, hottest, 2), Field("drh", "%", kind, 0, 100, 2))
 
 
 PLUGIN = DhtSensor

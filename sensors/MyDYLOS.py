@@ -175,7 +175,7 @@ def _fields(settings: DylosSettings) -> tuple[Field, ...]:
     counts = ["pm_25", "pm_10"] + (["pm_bin2", "pm_bin4"] if settings.bins == 4 else [])
     masses = ["pm_25_mass", "pm_10_mass"] if settings.mass else []
     return (
-        *(Field(name, "pcs/qf", sort, 0, _MOST) for name in counts),
+        *(Field(name, "pcs/qf", sort, 0, _MOST, 3) for name in counts),
         *(Field(name, "ug/m3", f"{sort} indicative", 0, _MOST, 3) for name in masses),
     )
 

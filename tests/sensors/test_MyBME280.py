@@ -59,15 +59,16 @@ def test_vectors_by_the_datasheet(registers, temperature, pressure, humidity):
     assert values == approximately(temperature, pressure, humidity)
 
 
-def test_run_prints_a_telegram(python):
-    """`run --test` with the simulated chip gives its values with their units."""
+@pytest.mark.parametrize(("registers", "temperature", "pressure", "humidity"), VECTORS)
+def test_run_prints_a_telegram(registers, temperature, pressure, humidity, python):
+    """`run --test` gives the values of each vector to their last digit, with their units."""
     words = ["run", "--test", "-c", os.devnull, "-o", "id.project=demo", "-o", "id.serial=1"]
     words += ["-o", "bme280.input=true", "-o", "bme280.backend=sim"]
-    telegram = json.loads(python("-c", _MAIN, *words, "-o", f"bme280.registers={VECTORS[0][0]}"))
+    telegram = json.loads(python("-c", _MAIN, *words, "-o", f"bme280.registers={registers}"))
     values = {name: value for name, value in telegram["data"].items() if name != "time"}
     units = dict(zip(telegram["ident"]["fields"], telegram["ident"]["units"], strict=True))
     assert (values, units) == (
-        {"temp": 23.72, "rh": 65.31, "hpa": 1009.43},
+        approximately(temperature, pressure, humidity),
         {"time": "s", "temp": "C", "rh": "%", "hpa": "hPa"},
     )
 
