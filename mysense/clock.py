@@ -34,7 +34,7 @@ class Seconds:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._offset = clock.wall() - clock.monotonic()
+        self._offset = self._seen = clock.wall() - clock.monotonic()
         self._last = 0
 
     @property
@@ -43,10 +43,10 @@ class Seconds:
         return self._last + 1 - (self._clock.monotonic() + self._offset)
 
     def next(self) -> tuple[int, float]:
-        """The time of a telegram that ends now, and by how many seconds the clock has jumped."""
+        """The time of a telegram that ends now, and by how many seconds the clock was set since."""
         now = self._clock.monotonic()
         offset = self._clock.wall() - now
-        jump = offset - self._offset
+        jump, self._seen = offset - self._seen, offset
         if int(now + offset) > self._last:
             self._offset = offset
         self._last = max(int(now + self._offset), self._last + 1)

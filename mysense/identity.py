@@ -55,8 +55,7 @@ def kit_ident(ident: Ident, samplers: Iterable[Sampler]) -> Ident:
     fields, units, types = ["time"], ["s"], ["time"]
     for sampler in samplers:
         for channel in sampler.channels:
-            names = [channel.name, f"{channel.name}_raw"] if sampler.raw else [channel.name]
-            for name in names:
+            for name in channel.names(raw=sampler.raw):
                 if name in fields:  # averaged with that of another sensor
                     continue
                 fields.append(name)

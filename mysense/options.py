@@ -91,6 +91,7 @@ def expectation(field: attrs.Attribute[Any]) -> str:
     """What a value of this option looks like, in words."""
     of: Any = field.type
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    words |= {Interval: "a number of seconds, or reading"}
     words |= {Path: "a path", Secret: "a secret", re.Pattern: "a regular expression"}
     if get_origin(of) is Literal:
         return "one of " + ", ".join(map(str, get_args(of)))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import Any
 
 import attrs
 
 from mysense.errors import TelegramError
-from mysense.plugin import Field, Misconfigured, SensorSettings
+from mysense.plugin import Field, Misconfigured, Sensor, SensorSettings
 from mysense.sampling.units import UnitError, conversion
 from mysense.sampling.window import polynomial
 from mysense.telegram import check_field
@@ -34,17 +36,29 @@ class Channel:
     coefficients: tuple[float, ...]
     convert: Callable[[float], float]
 
+    def names(self, *, raw: bool) -> list[str]:
+        """What a telegram has of it."""
+        return [self.name, f"{self.name}_raw"] if raw else [self.name]
+
     def believes(self, reading: float) -> bool:
-        """Whether a raw reading lies within the range of the sensor."""
-        return self.source.low <= reading <= self.source.high
+        """Whether a raw reading lies within the range of the sensor, and has a value at all."""
+        return self.source.low <= reading <= self.source.high and isfinite(self.value(reading))
 
     def value(self, reading: float) -> float:
         """The calibrated value of a raw reading, in the unit of the telegram."""
         return self.convert(polynomial(self.coefficients, reading))
 
     def rounded(self, value: float) -> float:
-        """`value` with the digits that the sensor is good for."""
+        """`value` with the digits that its sensor may have."""
         return round(value, self.source.digits)
+
+
+def channels_of(sensor: Sensor[Any]) -> list[Channel]:
+    """The channels of `sensor`. Raises Misconfigured, naming its section."""
+    try:
+        return channels(sensor.fields, sensor.settings)
+    except Misconfigured as wrong:
+        raise Misconfigured(f"[{sensor.section}] {wrong}") from wrong
 
 
 def channels(fields: Sequence[Field], settings: SensorSettings) -> list[Channel]:
@@ -56,11 +70,22 @@ def channels(fields: Sequence[Field], settings: SensorSettings) -> list[Channel]
     names = _parallel("fields", settings.fields, [field.name for field in fields])
     units = _parallel("units", settings.units, [field.unit for field in fields])
     polynomials = _calibrations(settings.calibrations, len(fields))
-    return [
+    made = [
         _channel(*parts)
         for parts in zip(fields, names, units, polynomials, strict=True)
         if parts[1] != _LEFT_OUT
     ]
+    _distinct([name for channel in made for name in channel.names(raw=settings.raw)])
+    return made
+
+
+def _distinct(names: Sequence[str]) -> None:
+    if not names:
+        raise Misconfigured("fields: every field is left out; set `input = false` instead")
+    if double := [name for at, name in enumerate(names) if name in names[:at]]:
+        raise Misconfigured(f"fields: {double[0]} stands for two fields; give each a name")
+    if "quality" in names:
+        raise Misconfigured("fields: quality is the name of the flags; take another")
 
 
 def _channel(field: Field, name: str, unit: str, coefficients: tuple[float, ...]) -> Channel:
@@ -88,6 +113,8 @@ def _calibrations(text: str, count: int) -> list[tuple[float, ...]]:
         made = [tuple(float(number) for number in entry) for entry in json.loads(text)]
     except (ValueError, TypeError) as wrong:
         raise Misconfigured(f"calibrations: {_EXPECTED}, found {text!r}") from wrong
+    if not all(isfinite(number) for entry in made for number in entry):
+        raise Misconfigured(f"calibrations: {_EXPECTED}, found {text!r}")
     if len(made) != count or not all(made):
         raise Misconfigured(f"calibrations: {_EXPECTED}, one for each of {count} fields")
     return made

@@ -22,7 +22,7 @@ from mysense.identity import kit_ident
 from mysense.journal import Journal
 from mysense.plugin import READING, Sensor
 from mysense.sampling import quality
-from mysense.sampling.fields import channels, shared
+from mysense.sampling.fields import channels_of, shared
 from mysense.sampling.sampler import Sampler
 from mysense.telegram import Ident, Telegram, Value
 
@@ -62,8 +62,7 @@ class Sampling:
     ) -> None:
         self._clock = clock or Clock()
         self.samplers = [
-            Sampler(sensor, channels(sensor.fields, sensor.settings), self._report, self._clock)
-            for sensor in sensors
+            Sampler(sensor, channels_of(sensor), self._report, self._clock) for sensor in sensors
         ]
         shared({each.name: each.channels for each in self.samplers}, process.average)
         for sampler in self.samplers:
@@ -80,6 +79,8 @@ class Sampling:
         self._start: float | None = None
         self._ticked: float | None = None
         self._ends: dict[float, float] = {}  # interval -> when the one under way ends, monotonic
+        self._heard: dict[str, float] = {}  # `interval = reading` -> when it last gave one
+        self._damp = quality.Damp()
         self._once = False
         self._stop = threading.Event()
         self._journal: Journal | None = None
@@ -136,7 +137,9 @@ class Sampling:
         if self._start is None:
             self._start = now
             for sampler in self.samplers:
-                if sampler.interval != READING:
+                if sampler.interval == READING:
+                    self._heard[sampler.name] = now
+                else:
                     self._ends[sampler.interval] = now + sampler.interval
         for sampler in self.samplers:
             sampler.watch()
@@ -146,8 +149,17 @@ class Sampling:
         for interval in due:  # an end that was missed is skipped
             passed = (now - self._start) // interval
             self._ends[interval] = self._start + (passed + 1) * interval
+        self._miss(now)
         self.save()
         return min([_LOOK, *(end - now for end in self._ends.values())])
+
+    def _miss(self, now: float) -> None:
+        """`interval = reading`: where none comes for long, that is an interval without any."""
+        for sampler in self.samplers:
+            late = now - self._heard.get(sampler.name, now) > sampler.sensor.patience
+            if late and not sampler.stopped:
+                self._heard[sampler.name] = now
+                self._close([sampler])
 
     def _run_once(self) -> None:
         telegram = self.once()
@@ -157,6 +169,7 @@ class Sampling:
 
     def once(self) -> Telegram | None:
         """Read every sensor until it has given something, in this thread."""
+        self._once = True
         for sampler in self.samplers:
             for _ in range(_TRIES):
                 sampler.read()
@@ -167,6 +180,9 @@ class Sampling:
 
     def _on_reading(self, sampler: Sampler) -> None:
         """`interval = reading`: each reading is an interval. Waits where a second has one."""
+        self._heard[sampler.name] = self._clock.monotonic()
+        if self._once or not sampler.has_readings:
+            return
         while self._seconds.ahead > 0 and not self._clock.wait(self._stop, self._seconds.ahead):
             pass
         self._close([sampler])
@@ -209,7 +225,7 @@ class Sampling:
         raw: dict[str, float],
         flags: dict[str, set[str]],
     ) -> Telegram | None:
-        for name in quality.humid(values, self._units):
+        for name in self._damp.among(values, self._units, self._clock.monotonic()):
             flags.setdefault(name, set()).add("humid")
         told = quality.text(flags)
         if told:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 STUCK_AFTER = 7200.0  # seconds in which every reading was the same to the last digit
 STUCK_READINGS = 20
 HUMID = 70.0  # percent above which particles swell with water
+RECENT = 600.0  # seconds that a humidity is that of the air for other sensors
 PARTICLES = ("pcs/qf", "ug/m3")
 
 
@@ -26,12 +27,20 @@ class Stuck:
         return self._count >= STUCK_READINGS and now - self._since >= STUCK_AFTER
 
 
-def humid(values: Mapping[str, float], units: Mapping[str, str]) -> set[str]:
-    """The particle fields among `values` that were measured in air too humid for them."""
-    humidity = [value for name, value in values.items() if units.get(name) == "%"]
-    if not humidity or max(humidity) <= HUMID:
-        return set()
-    return {name for name in values if units.get(name) in PARTICLES}
+class Damp:
+    """Tells what was measured in air too humid for it; sensors need not have the same interval."""
+
+    def __init__(self) -> None:
+        self._humidity, self._at = 0.0, -RECENT
+
+    def among(self, values: Mapping[str, float], units: Mapping[str, str], now: float) -> set[str]:
+        """The particle fields among `values`, of a telegram that ends at `now`, monotonic."""
+        humidity = [value for name, value in values.items() if units.get(name) == "%"]
+        if humidity:
+            self._humidity, self._at = max(humidity), now
+        if self._humidity <= HUMID or now - self._at > RECENT:
+            return set()
+        return {name for name in values if units.get(name) in PARTICLES}
 
 
 def text(flags: Mapping[str, set[str]]) -> str:

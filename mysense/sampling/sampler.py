@@ -145,7 +145,7 @@ class Sampler:
         return self._backoff.failed(reason)
 
     def _stopped(self, kind: str, reason: str) -> float:
-        self.stopped = reason
+        self.stopped = self._reason = reason
         self._log.error("%s; this sensor is %s, the others go on", reason, kind)
         self._report(self.name, kind, reason)
         return 0.0

@@ -34,6 +34,12 @@ def test_renamed_converted_calibrated():
         ({"fields": ("time", "air")}, "time"),
         ({"calibrations": "[[1,2]]"}, "one for each of 2 fields"),
         ({"calibrations": "2 x"}, "expected a list of polynomials"),
+        ({"calibrations": "[[NaN,1],[0,1]]"}, "expected a list of polynomials"),
+        ({"calibrations": "[[0,1],[0,1e999]]"}, "expected a list of polynomials"),
+        ({"fields": ("air", "air")}, "air stands for two fields"),
+        ({"fields": ("air", "air_raw"), "raw": True}, "air_raw stands for two fields"),
+        ({"fields": ("quality", "air")}, "quality is the name of the flags"),
+        ({"fields": ("-", "-")}, "every field is left out"),
         ({"calibrations": "[[],[0,1]]"}, "one for each of 2 fields"),
     ],
 )
@@ -42,3 +48,9 @@ def test_what_does_not_fit_is_told(settings, told):
     with pytest.raises(Misconfigured) as wrong:
         channels(FIELDS, SensorSettings(**settings))
     assert told in str(wrong.value)
+
+
+def test_a_calibration_beyond_all_numbers():
+    """A value that is none is not believed, as a reading out of range is not."""
+    temp, hpa = channels(FIELDS, SensorSettings(calibrations="[[0,1e308],[0,1]]"))
+    assert (temp.believes(20.0), hpa.believes(1000.0)) == (False, True)

@@ -148,6 +148,19 @@ def test_the_clock_set_back_never_repeats_a_time(journal):
     assert [data["time"] - 1_600_000_000 for data in stored(journal)] == [60, 120, 180, 240]
 
 
+@pytest.mark.parametrize("step", [-7200, 7200])
+def test_the_clock_set_is_one_event(step, journal):
+    """However long it takes to catch up; set again, it is one more."""
+    clock = VirtualClock()
+    sampling = kit(journal, Scripted(), clock=clock)
+    for _ in range(2):
+        intervals(sampling, clock, 1)
+        clock.offset += step
+        intervals(sampling, clock, 3)
+    told = ("clock", "jump", f"the clock was set by {step:+d} s")
+    assert [event for event in events(journal) if event[0] == "clock"] == [told, told]
+
+
 def test_a_missed_interval_is_skipped(journal):
     """After a long standstill there is one telegram, not many."""
     clock = VirtualClock()
@@ -170,6 +183,35 @@ def test_a_silent_sensor_is_an_event_and_so_is_its_return(journal):
         ("thermo", "silent", "nothing accepted in 3 intervals: unplugged"),
         ("thermo", "back", "measures again after 5 empty intervals"),
     ]
+
+
+def test_silence_with_interval_reading(journal):
+    """Where each reading is an interval, so is a time in which none comes."""
+    clock = VirtualClock()
+    sensor = Scripted(1.0, *[Gone("unplugged")] * 9, interval=0.0)
+    sampling = kit(journal, sensor, clock=clock)
+    sampling.tick()
+    for _ in range(10):
+        sampling.samplers[0].read()
+        for _ in range(61):
+            clock.now += 1
+            sampling.tick()
+    sampling.samplers[0].read()
+    assert [kind for _, kind, _ in events(journal)] == ["gap", "gap", "silent", "back"]
+
+
+def test_humidity_of_another_interval_flags_particles(journal):
+    """What was in the last telegram with humidity counts for ten minutes."""
+    clock = VirtualClock()
+    air = Scripted({"rh": 88.0}, section="air", fields=HUMIDITY)
+    dust = Scripted(*[{"pm_25": 600.0}] * 9, section="dust", fields=DUST, interval=0.0)
+    sampling = kit(journal, air, dust, clock=clock, quality=True)
+    intervals(sampling, clock, 1)
+    sampling.samplers[1].read()
+    clock.now += 700
+    sampling.samplers[1].read()
+    flags = [data.get("quality") for data in stored(journal) if "pm_25" in data]
+    assert flags == [None, "pm_25:humid", None]
 
 
 def test_humid_air_flags_particles(journal):
@@ -269,6 +311,14 @@ def test_a_sensor_that_hangs_stops_nobody(journal):
 def test_once_makes_one_telegram(journal):
     """At once, also when the first reading fails."""
     sampling = kit(journal, Scripted(Gone("not yet"), 7.0), once=True)
+    for worker in sampling.workers():
+        worker.run(threading.Event())
+    assert (sampling.finished, [d["temp"] for d in stored(journal)]) == (True, [7.0])
+
+
+def test_once_with_interval_reading(journal):
+    """One telegram here, too."""
+    sampling = kit(journal, Scripted(7.0, 8.0, interval=0.0), once=True)
     for worker in sampling.workers():
         worker.run(threading.Event())
     assert (sampling.finished, [d["temp"] for d in stored(journal)]) == (True, [7.0])
