@@ -65,6 +65,10 @@ test: $(TESTED)/.wheel  ## all tests over the built wheel; TESTS=tests/cli ARGS=
 	@cd build && MYSENSE_TEST_INSTALLED=1 $(abspath $(TESTED))/bin/pytest \
 		-c ../pyproject.toml --rootdir=.. $(addprefix ../,$(TESTS)) $(ARGS)
 
+.PHONY: test-checkout
+test-checkout: $(VENV)/.dev  ## the tests that need a checkout: plugins started as files
+	@$(VENV)/bin/pytest tests/cli/test_standalone.py $(ARGS)
+
 # the time-out of a test that hangs is for the others, which take seconds
 SOAK_SECONDS ?= 600
 
