@@ -74,7 +74,12 @@ class Columns:
     @cached_property
     def count_data(self) -> str:
         """The same for how many values each field of `data` has."""
-        return ", ".join(f"count({_column(key)})" for key in (*self._floats, *self.others))
+        return _counts([*self._floats, *self.others])
+
+    @cached_property
+    def count_info(self) -> str:
+        """The same for the fields of `info`."""
+        return _counts(self.info_fields)
 
     @property
     def _floats(self) -> list[Key]:
@@ -103,6 +108,10 @@ def _merged(keys: frozenset[Key]) -> frozenset[Key]:
 
 def _select(columns: Iterable[Key]) -> str:
     return ", ".join(map(_column, columns))
+
+
+def _counts(columns: Iterable[Key]) -> str:
+    return ", ".join(f"count({_column(key)})" for key in columns)
 
 
 def _column(key: Key) -> str:

@@ -92,6 +92,8 @@ class Cursor:
         self._disputed: tuple[int, int, int | None] | None = None
         self._chain: int | None = None  # where the windows now under way began
         self._planned: int | None = None
+        self._until: int | None = None  # where the next window ends, if that is settled
+        self._doubted: tuple[int, int, int] | None = None
         self.turn = 0
         """Goes up when answers under way cease to count."""
 
@@ -118,6 +120,8 @@ class Cursor:
             end = (low + self.width + 3 * DAY) // WEEK * WEEK - 3 * DAY
         near = now - self.reach.overlap - 2  # two seconds, for clocks that differ
         reaches_now = end >= near and (self.width > 1 or end > now)
+        if self._planned is None and self._until is not None:
+            end, reaches_now = self._until, False
         self._planned = None if reaches_now else end
         return low, self._planned, before if before is not None and before < low else None
 
@@ -162,7 +166,8 @@ class Cursor:
         for window in self._read:
             for second, values in zip(window.seconds, window.values, strict=True):
                 self._known[second] += values
-        self.low, self.idle, self._read = low, False, []
+        self.advance(low)
+        self.idle, self._read = False, []
         self.rewind()
         return False
 
@@ -181,6 +186,27 @@ class Cursor:
     def forget_read(self) -> None:
         """What was read is complete."""
         self._read = []
+
+    def stands(self, low: int, counted: int, read: int) -> bool:
+        """Whether rows from `low` on are whole: so many values were read, and counted after that.
+
+        The server shows the values of a point one by one while it stores it. As with `settle`, a
+        count that says the same twice over is not believed.
+        """
+        if counted == read or self._doubted == (low, counted, read):
+            return True
+        self._doubted = (low, counted, read)
+        return False
+
+    def shorten(self, low: int, until: int | None) -> None:
+        """Ask again from `low` on, only up to before `until`: behind it is more than was read."""
+        self.rewind()
+        self._until = until if until is not None and until > low else None
+
+    def advance(self, low: int | None) -> None:
+        """Everything before `low` was read."""
+        self.low = low
+        self._until = None
 
     def rewind(self) -> None:
         """Answers still under way do not count: ask again from `low` on."""

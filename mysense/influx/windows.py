@@ -115,9 +115,13 @@ class Window:
 
     In this order: a row of data that is seen had its info and its field before it. And whoever
     writes in the order of times has written all that comes before such a row: so the values from
-    `before` up to `low` are counted last. Are there more than were read, then a kit was writing
-    there while it was read, and reading goes back. What is given a second time then, the journal
-    knows.
+    `before` up to `low` are counted afterwards. Are there more than were read, then a kit was
+    writing there while it was read, and reading goes back. What is given a second time then, the
+    journal knows.
+
+    Last of all the values of the window itself are counted: the server shows a point that it is
+    storing value by value, and half a telegram must not be given. Are there more than were read,
+    then it is asked again, up to the newest row that was seen.
     """
 
     def __init__(
@@ -138,12 +142,19 @@ class Window:
         self.statements.append(show_keys(cursor.database))
         if before is not None:
             self.statements.append(count_values(cursor, before, low))
+        self._counts = len(self.statements)
+        self.statements.append(self._within("data", columns.count_data))
+        if self._has_info:
+            self.statements.append(self._within("info", columns.count_info))
 
     def _ask(self, series: str, columns: str) -> str:
-        until = "time <= now()" if self.high is None else f"time < {self.high}s"
         limit = f" LIMIT {self._size + 1}" if self._size else ""
+        return self._within(series, columns) + limit
+
+    def _within(self, series: str, columns: str) -> str:
+        until = "time <= now()" if self.high is None else f"time < {self.high}s"
         rows = _select(columns, self.cursor.source(series))
-        return f"{rows} WHERE time >= {self.low}s AND {until}{limit}"
+        return f"{rows} WHERE time >= {self.low}s AND {until}"
 
     @property
     def more(self) -> bool:
@@ -169,24 +180,40 @@ class Window:
             cursor.rewind()
             return []
         data: list[Row] = _rows(results[0])
-        if self._before is not None and data:
-            counted = _sum(results[-1])
-            if not cursor.settle(self._before, self.low, counted):
-                return []
         infos: list[Row] = _rows(results[1]) if self._has_info else []
-        cut = self._cut(data, infos)
-        if cut is not None:
-            data, infos = _before(data, cut), _before(infos, cut)
         values = _values(data, cursor.plan.tags_from)
+        if not self._is_settled(results, data) or not self._is_whole(results, data, infos, values):
+            return []
         seconds = array("q", map(_time, data))
         items = self._give(data, cursor.unknown(data, values), infos, now)
-        self._move(max(len(data), len(infos)), cut)
-        end = cut if cut is not None else self.high
+        self._move(max(len(data), len(infos)))
+        end = self.high
         if end is None and data:
             end = seconds[-1] + 1
         if end is not None:
             cursor.note(Read(self.low, end, seconds, values))
         return items
+
+    def _is_settled(self, results: Sequence[Result], data: list[Row]) -> bool:
+        """Whether nobody wrote before this window since that was read."""
+        if self._before is None or not data:
+            return True
+        return self.cursor.settle(self._before, self.low, _sum(results[self._counts - 1]))
+
+    def _is_whole(
+        self, results: Sequence[Result], data: list[Row], infos: list[Row], values: array[int]
+    ) -> bool:
+        """Whether no row and no value of a row is missing; else a shorter window is asked for."""
+        cut = self._cut(data, infos)
+        if cut is not None:
+            self.cursor.width = max((cut - self.low) * 4 // 5, 1)
+            self.cursor.shorten(self.low, cut)
+            return False
+        read = sum(values) + sum(len(row) - 2 - row[2:].count(None) for row in infos)
+        if self.cursor.stands(self.low, sum(map(_sum, results[self._counts :])), read):
+            return True
+        self.cursor.shorten(self.low, data[-1][0] + 1 if data else None)
+        return False
 
     def _cut(self, data: list[Row], infos: list[Row]) -> int | None:
         """The second from which on rows are missing, where there were more than asked for."""
@@ -230,19 +257,15 @@ class Window:
         cursor.seen = seen
         cursor.entry = [cursor.second, list(seen)]
 
-    def _move(self, rows: int, cut: int | None) -> None:
+    def _move(self, rows: int) -> None:
         cursor, size = self.cursor, self.cursor.reach.bufsize
         cursor.expected = min(rows * 2 + 10, size)
-        if cut is not None:
-            cursor.width = max((cut - self.low) * 4 // 5, 1)
-            cursor.low = cut
-            cursor.rewind()
-        elif self.high is None:
-            cursor.low = cursor.resume_at
+        if self.high is None:
+            cursor.advance(cursor.resume_at)
             cursor.idle = True
             cursor.rewind()
         else:
-            cursor.low = self.high
+            cursor.advance(self.high)
             # wide enough for many rows, with room for some more: what is cut was read in vain
             wanted = cursor.width * min(4.0, 0.7 * size / max(rows, 1))
             cursor.width = max(cursor.width, int(wanted))
@@ -316,10 +339,6 @@ def _infos(cursor: Cursor, rows: list[Row]) -> list[Info]:
 
 def _info_names(cursor: Cursor) -> list[str]:
     return [name for name, _ in (cursor.columns or Columns()).info_fields]
-
-
-def _before(rows: list[Row], second: int) -> list[Row]:
-    return rows[: bisect_left(rows, second, key=_time)]
 
 
 def _time(row: Row) -> int:

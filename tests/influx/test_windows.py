@@ -24,6 +24,10 @@ def rows(*seconds):
     return {"series": [{"name": "data", "values": values}]} if values else {}
 
 
+def count(values):
+    return {"series": [{"name": "data", "values": [[0, values]]}]} if values else {}
+
+
 def test_an_answer_that_overtook_another_does_not_count():
     """Else the rows of the one that was held up were skipped."""
     made = cursor()
@@ -37,16 +41,48 @@ def test_an_answer_planned_before_a_cut_does_not_count():
     """What was cut off comes first."""
     made = cursor(bufsize=2)
     first, second = next_task(made, NOW), next_task(made, NOW)
-    items = first.take([rows(1, 2, 3), KEYS], NOW)
-    assert ([item.time for item in items], made.low) == ([1, 2], 3)
-    assert second.take([rows(second.low), KEYS], NOW) == []
+    first.take([rows(1, 2, 3), KEYS, count(3)], NOW)
+    assert second.take([rows(second.low), KEYS, count(1)], NOW) == []
+
+
+def test_what_was_cut_is_asked_for_again_up_to_the_cut():
+    """And then it is known to be all there is."""
+    made = cursor(bufsize=2)
+    next_task(made, NOW).take([rows(1, 2, 3), KEYS, count(9)], NOW)
+    again = next_task(made, NOW)
+    items = again.take([rows(1, 2), KEYS, count(2)], NOW)
+    assert (again.low, again.high, [item.time for item in items], made.low) == (0, 3, [1, 2], 3)
+
+
+def test_a_row_that_is_just_being_stored_is_not_given():
+    """The server shows its values one by one: those of the first look may not be all."""
+    made = cursor()
+    torn = next_task(made, NOW).take([rows(1, 2), KEYS, count(3)], NOW)
+    again = next_task(made, NOW)
+    assert (torn, again.low, again.high) == ([], 0, 3)
+
+
+def test_a_count_that_says_the_same_twice_over_is_not_believed():
+    """Else reading would stand still for ever."""
+    made = cursor()
+    items = [next_task(made, NOW).take([rows(1, 2), KEYS, count(5)], NOW) for _ in range(2)]
+    assert [len(each) for each in items] == [0, 2]
+
+
+def test_an_ident_that_is_just_being_stored_is_not_used():
+    """Its label is there, its place not yet."""
+    made = cursor()
+    fields = [["label", "string"], ["geolocation", "string"]]
+    made.know(Columns.read({"series": [{"name": "info", "values": fields}]}))
+    info = {"series": [{"name": "info", "values": [[1, "L", None, "L"]]}]}
+    assert next_task(made, NOW).take([rows(1), info, KEYS, count(1), count(2)], NOW) == []
 
 
 def test_an_answer_without_a_new_column_is_asked_again():
     """Values of that column would be missing."""
     made = cursor()
     wider = {"series": [{"name": "data", "values": [["t", "float"], ["u", "float"]]}]}
-    assert next_task(made, NOW).take([rows(1), wider], NOW) == []
+    assert next_task(made, NOW).take([rows(1), wider, count(1)], NOW) == []
     assert '"u"::float' in next_task(made, NOW).statements[0]
 
 
@@ -54,7 +90,7 @@ def test_where_windows_are_full_they_become_narrower():
     """Rows that are cut off were read in vain."""
     made = cursor(bufsize=2)
     width = made.width
-    next_task(made, NOW).take([rows(100, 200, 300), KEYS], NOW)
+    next_task(made, NOW).take([rows(100, 200, 300), KEYS, count(3)], NOW)
     assert made.width < width
 
 
@@ -62,14 +98,14 @@ def test_where_rows_are_sparse_windows_grow():
     """Years without any are crossed in a few steps."""
     made = cursor()
     width = made.width
-    next_task(made, NOW).take([rows(), KEYS], NOW)
+    next_task(made, NOW).take([rows(), KEYS, count(0)], NOW)
     assert made.width == 4 * width
 
 
 def test_a_window_up_to_now_leaves_the_cursor_at_rest():
     """Then only a look is taken from time to time."""
     made = cursor(low=NOW - 10)
-    next_task(made, NOW).take([rows(NOW - 5), KEYS], NOW)
+    next_task(made, NOW).take([rows(NOW - 5), KEYS, count(1)], NOW)
     assert isinstance(next_task(made, NOW), Probe)
 
 
@@ -95,8 +131,8 @@ def test_without_fields_there_is_only_a_look_at_them():
     )
 
 
-def test_the_field_keys_are_asked_for_last():
+def test_the_field_keys_are_asked_for_after_the_rows():
     """A row that is seen had its field before it, so the keys that follow have it."""
     window = next_task(cursor(), NOW)
     assert isinstance(window, Window)
-    assert [text[:6] for text in window.statements] == ["SELECT", "SHOW F"]
+    assert [text[:6] for text in window.statements] == ["SELECT", "SHOW F", "SELECT"]
