@@ -26,6 +26,8 @@ def main(words: list[str]) -> int:
         kind = "output" if issubclass(plugin, Publisher) else "input"
         kind = "sensor" if issubclass(plugin, Sensor) else kind
         state = "on" if any(s.partition(":")[0] == name for s in on) else "-"
-        summary = (inspect.getdoc(plugin) or "").partition("\n")[0]
+        module = inspect.getmodule(plugin)  # None for a file in a folder of the user's own
+        about = inspect.getdoc(module) if module else inspect.getdoc(plugin)
+        summary = (about or "").partition("\n")[0]
         print(f"{name:12} {kind:7} {state:3} {summary}  [{found.origin}]")
     return FAILED if failed else 0
