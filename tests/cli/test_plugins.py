@@ -43,7 +43,7 @@ def test_own_plugins_are_listed(mysense, folder):
         "input",
         "sensor",
     ]
-    assert "Says how many telegrams it got." in lines["foo"]
+    assert "Prints how many telegrams came." in lines["foo"]
 
 
 def test_broken_plugin_is_said_and_the_others_listed(mysense, folder):
