@@ -233,7 +233,7 @@ class Telegram:
 
     def to_json(self) -> dict[str, Any]:
         """The interchange form, `{"ident": ..., "data": ...}`."""
-        return {"ident": self.ident.to_json(), "data": dict(self.data)}
+        return {"ident": self.ident.to_json(), "data": plain(self.data)}
 
     def normal(self) -> tuple[tuple[tuple[str, Any], ...], tuple[tuple[str, Value], ...]]:
         """The form in which equal telegrams are equal: no None, no version, no local address."""
@@ -320,6 +320,11 @@ def _of(name: object) -> str:
     """Which entry of data a message speaks of; the name is not checked yet."""
     text = str(name)
     return f"data {text if text.isprintable() and len(text) <= 60 else short(text)}"
+
+
+def plain(data: Mapping[str, Value]) -> dict[str, Value]:
+    """`data` as a dict of one's own; a proxy copies itself several times as fast as dict() does."""
+    return data.copy() if data.__class__ is MappingProxyType else dict(data)
 
 
 def normal_data(data: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from mysense.telegram import Ident, Telegram
+from mysense.telegram import Ident, Telegram, plain
 
 _KEPT = 2000  # idents; a fleet has some hundreds
 
@@ -22,7 +22,7 @@ class Lines:
     def __call__(self, telegrams: Iterable[Telegram]) -> list[str]:
         """One line a telegram, without the line's end."""
         encode, head = self._encode, self._head
-        return [f"{head(t.ident)}{encode(dict(t.data))}}}" for t in telegrams]
+        return [f"{head(t.ident)}{encode(plain(t.data))}}}" for t in telegrams]
 
     def ident(self, ident: Ident) -> str:
         """The JSON of an ident alone."""

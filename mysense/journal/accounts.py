@@ -12,7 +12,7 @@ import attrs
 
 from mysense.journal.log import ASIDE, Log, storable
 from mysense.jsontext import dumps
-from mysense.telegram import Telegram
+from mysense.telegram import Telegram, plain
 
 
 class Row(NamedTuple):
@@ -118,7 +118,7 @@ class Journal(Log):
     def _aside_entry(self, output: str, state: str, row: Row, reason: str) -> tuple[Any, ...]:
         telegram = row.telegram
         ident, _ = self.ids(telegram.ident)
-        data = dumps(dict(telegram.data))
+        data = dumps(plain(telegram.data))
         kit, new = telegram.kit, telegram.new
         return (output, state, kit, telegram.time, ident, new, row.at, storable(reason), data)
 

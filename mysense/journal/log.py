@@ -23,7 +23,7 @@ import attrs
 from mysense.errors import JournalError
 from mysense.jsontext import dumps
 from mysense.plugin import Position, Refusal
-from mysense.telegram import Ident, Telegram, normal_data
+from mysense.telegram import Ident, Telegram, normal_data, plain
 from mysense.trials import Trials
 
 FORMAT = 1
@@ -225,7 +225,7 @@ class Log:
             if new is None:
                 new = self._last.get(kit) != number
             self._last[kit] = number
-            data = dict(telegram.data)
+            data = plain(telegram.data)
             rows.append((telegram.kind, source, data["time"], number, new, now, dumps(data)))
         return rows
 
