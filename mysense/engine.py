@@ -113,8 +113,8 @@ class Engine:
         while not self.stopping.wait(_TICK_ONCE if self._once else _TICK):
             self.tick()
             self._heart.beat(self._state)
-            if self._once and self.done:
-                return True
+            if self._once and self._ended:
+                return self.done
             settled = sum(delivery.settled_count for delivery in self.deliveries)
             if settled != seen[1] or not self._stuck:
                 seen = (time.monotonic(), settled)
@@ -130,11 +130,20 @@ class Engine:
     @property
     def done(self) -> bool:
         """Whether all inputs are finished and every output has settled what they gave."""
+        return self._read_out and self.drained
+
+    @property
+    def _read_out(self) -> bool:
+        """Whether all inputs are finished."""
         if not all(intake.finished for intake in self.intakes):
             return False
-        if self.sampling is not None and not self.sampling.finished:
-            return False
-        return self.drained
+        return self.sampling is None or self.sampling.finished
+
+    @property
+    def _ended(self) -> bool:
+        """Whether there is nothing more to come: for an output that is stopped nobody waits."""
+        head = self.journal.head
+        return self._read_out and all(one.stopped or one.drained(head) for one in self.deliveries)
 
     @property
     def drained(self) -> bool:

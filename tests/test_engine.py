@@ -98,6 +98,15 @@ def test_once_gives_up_when_nothing_is_delivered(journal, tmp_path):
     assert time.monotonic() - start < 2
 
 
+def test_once_does_not_wait_for_an_output_that_is_stopped(journal, tmp_path):
+    """Only a person can mend it; the other output has all that it was to get."""
+    outputs = [shelf(tmp_path, "x", rule=Misconfigured("no folder")), shelf(tmp_path, "y")]
+    engine = Engine(journal, subscribers=[Feed([telegram(1)])], publishers=outputs, once=True)
+    start = time.monotonic()
+    assert (engine.run(20), outputs[1].got) == (False, [("a", 1)])
+    assert time.monotonic() - start < 10
+
+
 def test_once_gives_up_on_an_input_that_fails(journal, tmp_path):
     """The time-out counts for it too."""
     feed = Feed([], faults=[RetryLater("down")] * 100)

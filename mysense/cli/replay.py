@@ -177,12 +177,13 @@ def _tell(source: Replay, summaries: list[OutputSummary], engine: Engine, second
     say(f"{source.count} telegrams read{repeats}, {seconds:.1f} s")
     read = source.at_end and intake.finished and intake.error is None
     complete = read and not intake.refused
-    if intake.refused:
-        journal = engine.journal.path
-        say(f"{intake.refused} telegrams refused, see `mysense dead list --journal {journal}`")
     for summary in summaries:
         say(f"{summary.name}: {summary.line()}")
         complete = complete and summary.all_acknowledged
+    dead = intake.refused + sum(summary.dead for summary in summaries)
+    if dead:
+        journal = engine.journal.path
+        say(f"{dead} telegrams refused, see `mysense dead list --journal {journal}`")
     return complete
 
 

@@ -197,6 +197,13 @@ def test_refused_telegrams_are_left_in_the_journal(mysense, three, foo, tmp_path
     assert f"what is left waits in {journal}" in done.stderr
 
 
+def test_where_the_refused_telegrams_are_is_said(mysense, three, foo, tmp_path):
+    """A replay has a journal of its own, which plain `dead list` does not look into."""
+    done = mysense("replay", three, *foo, "-o", "foo.refuse=true", code=1)
+    (journal,) = journals(tmp_path)
+    assert f"3 telegrams refused, see `mysense dead list --journal {journal}`" in done.stderr
+
+
 def test_journal_of_another_replay_is_not_taken(mysense, three, foo, tmp_path):
     """Other options are another replay, with a journal of its own."""
     mysense("replay", three, *foo, "-o", "foo.refuse=true", code=1)
