@@ -10,7 +10,7 @@ INFLUX ?=
 ARGS ?=
 TESTS ?= tests
 WITH ?=
-BENCH ?= encode publish subscribe footprint idle
+BENCH ?= encode publish subscribe whole footprint idle
 
 VENV := .venv
 TESTED := build/venv
