@@ -178,7 +178,7 @@ def test_it_measured(soak):
     """Most intervals made a telegram, and each sensor was in many of them, all faults aside."""
     slots = SECONDS / INTERVAL
     assert len(soak.telegrams) >= 0.7 * slots
-    assert all(len(soak.present(sensor)) >= 0.4 * slots for sensor in FIELDS)
+    assert all(len(soak.present(sensor)) >= 0.25 * slots for sensor in FIELDS)
 
 
 @pytest.mark.parametrize("sensor", FIELDS)
