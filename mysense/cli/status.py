@@ -118,6 +118,9 @@ def _account(output: dict[str, Any]) -> list[str]:
     counts |= {key: output[key] for key in ("held", "dead", "gaps") if output[key]}
     lines = ["          " + ", ".join(f"{count} {what}" for what, count in counts.items())]
     lines.append(f"          lag {_duration(output['lag'])}, {output['retries']} retries")
+    for kit in output["held_kits"]:
+        waits = f"{kit['count']} for {_duration(kit['lag'])}"
+        lines.append(f"          held: {kit['kit']}, {waits}: {kit['reason']}")
     if output["last_ok"]:
         lines.append(f"          last acknowledged {_time(output['last_ok'])}")
     return lines

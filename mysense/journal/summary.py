@@ -12,8 +12,22 @@ from mysense.journal.view import View
 
 
 @attrs.frozen
+class HeldKit:
+    """A kit whose telegrams wait aside at an output; `lag` is the age of the oldest in seconds."""
+
+    kit: str
+    count: int
+    lag: float
+    reason: str
+
+
+@attrs.frozen
 class OutputSummary:
-    """One output's account. `lag` is the age in seconds of the oldest telegram not acknowledged."""
+    """One output's account.
+
+    `lag` is the age in seconds of the oldest telegram not acknowledged, `lag_flowing` of the oldest
+    that is not held. `held_kits` says of each kit that is held how many wait, how long, and why.
+    """
 
     name: str
     acknowledged: int
@@ -22,6 +36,8 @@ class OutputSummary:
     dead: int
     gaps: int
     lag: float
+    lag_flowing: float
+    held_kits: tuple[HeldKit, ...]
     retries: int
     paused: bool
     error: str | None
@@ -67,7 +83,15 @@ def _summary(view: View, row: Any, now: float) -> OutputSummary:
         name,
     )
     (gaps,) = view.all("SELECT coalesce(sum(count), 0) AS n FROM gaps WHERE output = ?", name)
-    since = [at for at in (waits["since"], aside["since"]) if at is not None]
+    held = view.all(
+        "SELECT kit, count(*) AS count, min(at) AS since, reason FROM aside"
+        " WHERE output = ? AND state != 'dead' GROUP BY kit ORDER BY kit",
+        name,
+    )
+
+    def age(*since: float | None) -> float:
+        return max([0.0, *(now - at for at in since if at is not None)])
+
     return OutputSummary(
         name=name,
         acknowledged=row["acknowledged"],
@@ -75,7 +99,11 @@ def _summary(view: View, row: Any, now: float) -> OutputSummary:
         held=aside["held"],
         dead=aside["dead"],
         gaps=gaps["n"],
-        lag=max(0.0, now - min(since)) if since else 0.0,
+        lag=age(waits["since"], aside["since"]),
+        lag_flowing=age(waits["since"]),
+        held_kits=tuple(
+            HeldKit(kit["kit"], kit["count"], age(kit["since"]), kit["reason"]) for kit in held
+        ),
         retries=row["retries"],
         paused=bool(row["paused"]),
         error=row["error"],

@@ -96,3 +96,14 @@ def test_connected_says_that_the_last_try_went_well(journal):
     journal.recovered("shelf", 2)
     states.append(account(journal).connected)
     assert (states, account(journal).retries) == ([False, True, False, True], 3)
+
+
+def test_held_kits_are_named(journal, now):
+    """How many wait, how long and why; the lag of the others does not count them."""
+    first, second, third, fourth = rows(journal)
+    held = [(first, "no rights"), (second, "behind it")]
+    journal.settle("shelf", Outcome(third.seq, [third], held=held))
+    one = account(journal, now=now)
+    assert [(kit.count, kit.lag) for kit in one.held_kits] == [(2, 10.0)]
+    assert one.held_kits[0].kit == first.telegram.kit
+    assert (one.lag, one.lag_flowing) == (10.0, now.now - fourth.at)
