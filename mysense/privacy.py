@@ -5,6 +5,7 @@ Addresses and the exact place of a kit are personal data of whoever lives there.
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ _NEEDED = ("project", "serial")
 _PARTS = tuple(name for name in IDENT_KEYS if name not in _NEEDED)
 _LISTS = ("fields", "units", "types")
 _IDENTS_KNOWN = 1000
+_log = logging.getLogger("mysense.privacy")
 
 
 def not_omittable(names: tuple[str, ...]) -> str | None:
@@ -55,6 +57,10 @@ class Privacy:
         return Telegram(self._ident(telegram.ident), MappingProxyType(data), telegram.new)
 
     def _make_ident(self, ident: Ident) -> Ident:
+        for name in sorted(self._fields - set(_PARTS) - set(ident.fields) - {"geolocation"}):
+            _log.warning(
+                "omit: %s has no part and no field called %r; is it a typo?", ident.kit, name
+            )
         less = attrs.evolve(ident, **self._parts)
         if less.geolocation:
             less = attrs.evolve(less, geolocation=self._rounded(less.geolocation))

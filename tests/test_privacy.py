@@ -58,3 +58,10 @@ def test_nothing_asked_is_nothing_done():
 def test_what_is_needed_cannot_be_omitted(name):
     """The settings refuse it."""
     assert name in (not_omittable(("street", name)) or "")
+
+
+def test_a_typo_is_told(caplog):
+    """What was to be left out would go out in silence."""
+    Privacy(("straat", "rh"), None)(TELEGRAM)
+    assert "no field called 'straat'" in caplog.text
+    assert "'rh'" not in caplog.text
