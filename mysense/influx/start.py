@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
 from typing import Literal
+
+from mysense.text import moment
 
 Start = int | Literal["beginning", "now"]
 
@@ -20,12 +20,7 @@ def parse_start(text: str) -> Start:
         return "beginning"
     if word == "now":
         return "now"
-    if re.fullmatch(r"\d{1,10}", word):
-        return int(word)
-    moment = datetime.fromisoformat(text.strip())
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp())
+    return moment(text)
 
 
 def check_start(text: str) -> str | None:
