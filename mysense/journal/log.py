@@ -21,13 +21,12 @@ from typing import Any, Literal
 import attrs
 
 from mysense.errors import JournalError
+from mysense.journal.formats import APPLICATION, FORMAT, check_known, create, upgrade
 from mysense.jsontext import dumps
 from mysense.plugin import Position, Refusal
 from mysense.telegram import Ident, Telegram, normal_data, plain
 from mysense.trials import Trials
 
-FORMAT = 1
-APPLICATION = 0x4D79534A  # "MySJ", so that no other database is taken for a journal
 _BUSY = 0.5  # seconds to wait for a foreign writer; all who write here try again later
 _IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every telegram
 State = Literal["held", "retry", "dead"]
@@ -102,7 +101,7 @@ class Log:
                 f"journal {self.path}: this is the database of something else; "
                 "name another [journal] file"
             )
-        check_format(version, self.path)
+        check_known(version, self.path)
         if version == 0:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
@@ -116,9 +115,9 @@ class Log:
                 f"(journal_mode {mode}, synchronous {level}); put [journal] file on a local disk"
             )
         if version == 0:
-            schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-            marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
-            db.executescript(f"BEGIN;{schema}{marks}COMMIT;")
+            create(db)
+        elif version < FORMAT:
+            upgrade(db, version)
 
     def close(self) -> None:
         """Release the file; what was appended is safe already."""
@@ -348,12 +347,3 @@ def _lock_file(path: Path) -> Any:
     guard.write(str(os.getpid()))
     guard.flush()
     return guard
-
-
-def check_format(version: int, path: Path) -> None:
-    """Refuse a journal that a newer MySense has written."""
-    if version > FORMAT:
-        raise JournalError(
-            f"journal {path}: format {version} is newer than this MySense knows ({FORMAT}); "
-            "upgrade MySense, or give it another [journal] file"
-        )

@@ -1,4 +1,4 @@
--- The journal, format 1. Times are Unix seconds of the telegram, `at` is when it was written down.
+-- The journal, format 2. Times are Unix seconds of the telegram, `at` is when it was written down.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- identity of a telegram: source (kit and label) and second
@@ -40,7 +40,10 @@ CREATE TABLE outputs (
     error TEXT, -- NULL while all is well
     error_at REAL,
     gap_from INTEGER, -- the cursor where telegrams began to be given up, and where that ended
-    gap_upto INTEGER
+    gap_upto INTEGER,
+    connected INTEGER, -- whether the last try went well; NULL where there was none
+    rate REAL, -- telegrams a minute, over the last minutes
+    rate_at REAL
 ) WITHOUT ROWID;
 
 -- telegrams that left the order of the journal for one output: held and retry wait, dead do not
@@ -71,6 +74,25 @@ CREATE TABLE gaps (
     reason TEXT NOT NULL,
     UNIQUE (output, kit, since)
 );
+-- telegrams let go of, by hour: with those still here they are the ledger of a kit
+CREATE TABLE hours (
+    source INTEGER NOT NULL REFERENCES sources (id),
+    hour INTEGER NOT NULL, -- time / 3600
+    count INTEGER NOT NULL,
+    PRIMARY KEY (source, hour)
+) WITHOUT ROWID;
+
+-- measured before the clock could be trusted: dated, and moved to telegrams, when it can
+CREATE TABLE undated (
+    id INTEGER PRIMARY KEY,
+    boot TEXT NOT NULL, -- the kernel's boot id
+    elapsed REAL NOT NULL, -- seconds of the boot-time clock at the interval's end
+    wall REAL NOT NULL, -- what the wall clock claimed then
+    ident INTEGER NOT NULL REFERENCES idents (id),
+    at REAL NOT NULL,
+    data TEXT NOT NULL -- JSON, without time
+);
+
 -- what happened: a sensor that went silent or came back, a clock that jumped, flags of values
 CREATE TABLE events (
     id INTEGER PRIMARY KEY,

@@ -14,7 +14,7 @@ from typing import Self
 from mysense import jsontext
 from mysense.errors import JournalError
 from mysense.journal.accounts import Row
-from mysense.journal.log import APPLICATION, check_format
+from mysense.journal.formats import APPLICATION, check_current
 from mysense.telegram import Ident, Telegram
 
 _IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every telegram
@@ -52,7 +52,7 @@ class View:
             raise JournalError(f"journal {self.path}: {wrong}") from wrong
         if application != APPLICATION:
             raise JournalError(f"journal {self.path}: this is no journal of MySense")
-        check_format(version, self.path)
+        check_current(version, self.path)
 
     def close(self) -> None:
         """Let go of the file."""
