@@ -180,6 +180,8 @@ class Source:
         if path is None:
             return None
         try:
+            if where.endswith("_FILE"):  # credentials are the service manager's business
+                _warn_if_open(path, where)
             return Entry(path.read_text(encoding="utf-8").strip("\r\n"), where)
         except (OSError, UnicodeDecodeError) as wrong:
             reason = getattr(wrong, "strerror", None) or "not UTF-8 text"
@@ -189,12 +191,7 @@ class Source:
     def _secret_in_conf(self, given: Entry | None) -> Entry | None:
         if given is None or not given.text or self.path is None:
             return given
-        if stat.S_IMODE(self.path.stat().st_mode) & 0o077:
-            _log.warning(
-                "%s: others can read this file and the secret in it; chmod 600 %s",
-                given.where,
-                self.path,
-            )
+        _warn_if_open(self.path, given.where)
         return given
 
     def _override(self, text: str) -> None:
@@ -277,6 +274,12 @@ class Source:
             return key
         entries[key] = Entry(match[2].strip(), where)
         return key
+
+
+def _warn_if_open(path: Path, where: str) -> None:
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        said = "%s: others can read this file and the secret in it; chmod 600 %s"
+        _log.warning(said, where, path)
 
 
 def override_parts(text: str) -> tuple[str, str, str] | None:

@@ -80,6 +80,7 @@ class Log:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._guard = undo.enter_context(_lock_file(path))
+                _create_private(path)
                 self._db = sqlite3.connect(
                     path, isolation_level=None, check_same_thread=False, timeout=_BUSY
                 )
@@ -329,6 +330,11 @@ class Log:
 def storable(text: str) -> str:
     """`text` with halves of surrogate pairs escaped: names of files have some, UTF-8 has none."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def _create_private(path: Path) -> None:
+    """Idents hold addresses; SQLite gives its other files the mode that this one has."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o640))
 
 
 def _lock_file(path: Path) -> Any:
