@@ -83,6 +83,12 @@ lint: $(VENV)/.dev  ## style, format and types
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
+.PHONY: audit
+audit: build/audit/.done  ## known weaknesses of all that is locked; what cannot be audited is one too
+	@for one in requirements/*.txt; do echo "== $$one"; \
+		build/audit/bin/pip-audit --strict --require-hashes --disable-pip \
+			--progress-spinner off -r $$one || exit 1; done
+
 .PHONY: docs
 docs: $(VENV)/.docs  ## the documentation as web pages in build/docs
 	@$(VENV)/bin/sphinx-build -q -W --keep-going -b html -d build/doctrees docs build/docs
@@ -115,6 +121,7 @@ lock: build/lock/bin/uv  ## requirements/*.txt anew from pyproject.toml
 		--extra fast --extra sensors --group dev -o requirements/dev.txt
 	@$(COMPILE) -c requirements/dev.txt --group docs -o requirements/docs.txt
 	@$(COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt
+	@$(COMPILE) --group audit -o requirements/audit.txt
 	@$(COMPILE) --no-deps --group neighbours -o requirements/neighbours.txt
 
 .PHONY: clean
@@ -156,6 +163,11 @@ $(TESTED)/.dev: requirements/build.txt requirements/dev.txt requirements/neighbo
 
 $(TESTED)/.wheel: build/.dist
 	@$(TESTED)/bin/$(OURS) --force-reinstall build/dist/mysense-*.whl
+	@touch $@
+
+build/audit/.done: requirements/audit.txt
+	$(call venv,build/audit)
+	@build/audit/bin/$(LOCKED) -r $<
 	@touch $@
 
 build/lock/bin/uv:

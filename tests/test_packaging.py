@@ -122,6 +122,7 @@ def test_requirements_name_no_host(path):
         ("dev", PROJECT["dependency-groups"]["dev"]),
         ("docs", PROJECT["dependency-groups"]["docs"]),
         ("build", PROJECT["build-system"]["requires"]),
+        ("audit", PROJECT["dependency-groups"]["audit"]),
     ],
 )
 def test_requirements_are_those_of_the_project(lock, wanted):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from types import MappingProxyType
 
 import pytest
 
