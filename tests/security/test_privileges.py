@@ -88,6 +88,13 @@ def test_who_steals_its_password_can_do_nothing_else(influxd_auth, kit, project,
         influxd_auth.query(text, user=f"{project}w", password=PASSWORD)
 
 
+def test_it_can_erase_what_is_its_own(influxd_auth, kit, project):
+    """So it is said in docs/security.md; where this fails, that page is to be corrected."""
+    influxd_auth.write(kit, "data temp=21.5 1494777772")
+    influxd_auth.query("DELETE FROM data", user=f"{project}w", password=PASSWORD, database=kit)
+    assert influxd_auth.rows("SELECT * FROM data", database=kit) == []
+
+
 def test_a_user_who_may_read_is_all_a_subscriber_needs(influxd_auth, kit, project):
     """It finds the databases that it may read, and reads them."""
     influxd_auth.write(kit, "data temp=21.5 1494777772")
