@@ -165,6 +165,7 @@ class Log:
         *,
         source: str = "",
         position: Position | None = None,
+        also: Callable[[sqlite3.Connection], None] | None = None,
     ) -> Appended:
         """Commit telegrams and, in the same transaction, how far the input has read.
 
@@ -176,6 +177,7 @@ class Log:
             items: in the order in which they were measured or read.
             source: the input's section.
             position: its new position; entries equal to those kept are not written again.
+            also: what else is done in this transaction.
         """
         with self.transaction() as db:
             telegrams = [item for item in items if isinstance(item, Telegram)]
@@ -185,6 +187,8 @@ class Log:
             stored, repeats = self._insert_all(db, telegrams)
             if position is not None:
                 self._keep_position(db, source, position)
+            if also is not None:
+                also(db)
         if stored:
             self.wake()
         return Appended(stored, repeats, len(items) - stored - repeats)
