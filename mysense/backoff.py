@@ -40,22 +40,28 @@ class Backoff:
         self._clock = clock
         self._jitter = jitter
         self._since = self._until = 0.0
+        self._alarmed = False
 
     @property
     def left(self) -> float:
         """Seconds that are left to wait."""
         return max(0.0, self._until - self._clock()) if self.failures else 0.0
 
-    def failed(self, reason: str, after: float | None = None) -> float:
+    def failed(self, reason: str, after: float | None = None, *, alarm: bool = False) -> float:
         """One more failure; returns the seconds to wait.
 
         Args:
             reason: what went wrong.
             after: seconds that the other side asked for; 1 s to 1 h are honoured.
+            alarm: whether somebody has to mend it: said as an error, also when it comes later.
         """
         self.failures += 1
         if self.failures == 1:
-            self._since = self._clock()
+            self._since, self._alarmed = self._clock(), False
+        if alarm and not self._alarmed:
+            self._log.error("%s; trying again", reason)
+            self._alarmed = True
+        elif self.failures == 1:
             self._log.warning("%s; trying again", reason)
         if after is None or isnan(after):
             ceiling = min(self._most, 2.0 ** min(self.failures - 1, 20))

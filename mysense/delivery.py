@@ -143,7 +143,7 @@ class Delivery:
             pause = self._work()
             self._recovered()
         except RetryLater as wrong:
-            return self._failed(str(wrong), wrong.after)
+            return self._failed(str(wrong), wrong.after, alarm=wrong.alarm)
         except Misconfigured as wrong:
             return self._give_up(str(wrong))
         except sqlite3.Error as wrong:
@@ -292,8 +292,8 @@ class Delivery:
 
     # -- failing and recovering -----------------------------------------------------------------
 
-    def _failed(self, reason: str, after: float | None) -> float:
-        pause = self._backoff.failed(reason, after)
+    def _failed(self, reason: str, after: float | None, *, alarm: bool = False) -> float:
+        pause = self._backoff.failed(reason, after, alarm=alarm)
         failures, now = self._backoff.failures, self._clock()
         if failures == 1 or now - self._noted >= _NOTE_EVERY:
             with suppress(sqlite3.Error):  # it is perhaps the journal that fails: later then

@@ -44,11 +44,13 @@ class RetryLater(MySenseError, ConnectionError):
     Args:
         reason: what the other side said or did.
         after: seconds that the other side asked for, or None to back off as the core sees fit.
+        alarm: whether somebody has to mend something: told as an error, at once.
     """
 
-    def __init__(self, reason: str, after: float | None = None) -> None:
+    def __init__(self, reason: str, after: float | None = None, *, alarm: bool = False) -> None:
         super().__init__(reason)
         self.after = after
+        self.alarm = alarm
 
 
 class Refused(MySenseError, ValueError):

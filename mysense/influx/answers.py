@@ -120,7 +120,7 @@ def _clean(text: str) -> str:
 
 def _retry_after(headers: Any) -> float | None:
     text = (headers.get("Retry-After") or "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
+    if re.fullmatch(r"[0-9]+", text):
         return min(max(float(text), 1.0), LONGEST_WAIT)
     at = date(text)
     if at is None:

@@ -29,7 +29,7 @@ class Send(Protocol):
 
 
 def in_two_parts(
-    batch: Sequence[Telegram], book: Book, encode: Encode, send: Send, beside: Send
+    batch: Sequence[Telegram], book: Book, encode: Encode, send: Send, beside: Send | None
 ) -> Encoded | None:
     """Send `batch`; returns what was accepted, or None when it does not go in this way.
 
@@ -41,7 +41,8 @@ def in_two_parts(
         book: what its database is known to hold.
         encode: makes the lines; may raise what a publisher raises.
         send: the connection that decides.
-        beside: another one; what it does not get done goes over the first.
+        beside: another one; what it does not get done goes over the first. None: all goes over
+            the first, in the same two requests, so that a retry is the same bytes.
 
     Raises:
         Answer, RetryLater, Hold, TooLarge
@@ -54,7 +55,7 @@ def in_two_parts(
         nonlocal second, stored
         with suppress(MySenseError):  # whatever it is, the first connection meets it too
             second = encode(batch[cut:], first.book)
-            if _sendable(second):
+            if _sendable(second) and beside is not None:
                 beside(second.body)
                 stored = True
 

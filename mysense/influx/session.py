@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -199,7 +200,8 @@ class Session(requests.Session):
         """Send one request and read its whole answer, within the deadline."""
         timer = self._wire.begin()
         try:
-            response = super().send(request, **options)
+            response = super().send(request, **options | {"stream": True})
+            _read(response)
             self._wire.verify()  # an answer that ends where its socket does looks complete
             self._wire.end()
         except BaseException:
@@ -212,6 +214,19 @@ class Session(requests.Session):
             del response.headers["Content-Type"]  # or the library would decode it, and may fail
         self.answer = response
         return response
+
+
+def _read(response: requests.Response) -> None:
+    """Read the whole answer; of a refusal that cannot be decoded the status alone counts."""
+    try:
+        response.content  # noqa: B018  # reading it is what it is for
+    except requests.exceptions.ContentDecodingError:
+        if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            raise
+        response._content = (
+            b"(an answer that cannot be decoded)"  # there is no public way to say it
+        )
+        response.close()
 
 
 class _Adapter(HTTPAdapter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus as Http
 
@@ -13,12 +14,9 @@ from mysense.influx.naming import quote_identifier
 from mysense.plugin import Hold, RetryLater, TooLarge, Unacceptable
 
 PROBE = 180.0  # seconds until a refused log-in is tried again
-POISON = (
-    "unable to parse",
-    "points beyond retention policy",
-    "max key length exceeded",
-    "time outside range",
-    "field type conflict",
+POISON = re.compile(  # as servers begin; what follows repeats the telegram, and could say anything
+    r"(partial write: )?(unable to parse|(points )?beyond retention policy|max key length exceeded"
+    r"|time outside range|field type conflict)"
 )
 
 
@@ -42,7 +40,8 @@ def verdict(answer: Answer, asked: Asked) -> MySenseError:
     judge = _JUDGES.get(answer.status)
     known = judge(answer, asked) if judge else None
     reason = f"{asked.server}: {answer.status} {answer.message} (database {asked.database})"
-    return known or RetryLater(reason, answer.retry_after)
+    alarm = answer.status == Http.BAD_REQUEST  # none of our faults: its disk is full, for example
+    return known or RetryLater(reason, answer.retry_after, alarm=alarm)
 
 
 def _somebody_else(answer: Answer, asked: Asked) -> MySenseError:
@@ -60,7 +59,7 @@ def _log_in(answer: Answer, asked: Asked) -> MySenseError:
     else:
         fix = f"user {asked.user} is refused; correct user and password, or have an administrator "
         fix += f"CREATE USER {quote_identifier(asked.user)}"
-    return RetryLater(f"{asked.server}: {answer.message}: {fix}", PROBE)
+    return RetryLater(f"{asked.server}: {answer.message}: {fix}", PROBE, alarm=True)
 
 
 def _forbidden(answer: Answer, asked: Asked) -> MySenseError:
@@ -69,11 +68,11 @@ def _forbidden(answer: Answer, asked: Asked) -> MySenseError:
 
 
 def _too_large(answer: Answer, asked: Asked) -> MySenseError:
-    return TooLarge(f"{asked.server}: {answer.message}")
+    return TooLarge(f"{asked.server}: {answer.status} {answer.message}")
 
 
 def _own_fault(answer: Answer, asked: Asked) -> MySenseError | None:
-    if any(answer.message.startswith((each, f"partial write: {each}")) for each in POISON):
+    if POISON.match(answer.message):
         return Unacceptable(f"{asked.database}: {answer.message}")
     return None
 

@@ -24,7 +24,7 @@ from mysense.plugin import Hold, Refused, RetryLater, TooLarge, Unacceptable
 from mysense.telegram import Telegram
 
 MAX_BODY = 24_000_000  # bytes; the server takes 25 million by default
-ONE_PIECE = 600.0  # seconds in which a server that failed gets one request at a time
+ONE_AT_A_TIME = 600.0  # seconds in which a server that failed gets one request after the other
 MAX_LESSONS = 200  # conflicts about so many fields are settled within one batch
 
 _OVERLOADED = (Http.TOO_MANY_REQUESTS, Http.REQUEST_TIMEOUT)
@@ -90,14 +90,17 @@ class Writer:
             raise Refused(encoded.refused)
 
     def _in_parts(self, name: str, batch: Sequence[Telegram]) -> Encoded | None:
-        if len(batch) < LARGE or time.monotonic() < self._parts_from:
+        if len(batch) < LARGE:
             return None
         if name not in self._books:  # it may have to be created first
             return None
         rp = self._policy.rp or None
         send, beside = (partial(s.write, name, rp=rp) for s in (self._server, self._beside))
+        alone = time.monotonic() < self._parts_from
         try:
-            return in_two_parts(batch, self._books[name], self.encode, send, beside)
+            return in_two_parts(
+                batch, self._books[name], self.encode, send, None if alone else beside
+            )
         except Answer as answer:
             if answer.status not in _OVERLOADED and answer.status < Http.INTERNAL_SERVER_ERROR:
                 return None
@@ -105,7 +108,7 @@ class Writer:
         except RetryLater as later:  # perhaps it serves one connection after the other
             wrong = later
         self._beside.hang_up()
-        self._parts_from = time.monotonic() + ONE_PIECE
+        self._parts_from = time.monotonic() + ONE_AT_A_TIME
         raise wrong from None
 
     def book(self, name: str) -> Book:
