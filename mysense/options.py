@@ -55,6 +55,7 @@ def option(  # noqa: PLR0913  # each is a fact about the option, all are keyword
     high: float | None = None,
     check: Callable[[T], str | None] | None = None,
     unit: str = "",
+    by_file: bool = False,
 ) -> T:
     """One option of a settings class.
 
@@ -65,6 +66,7 @@ def option(  # noqa: PLR0913  # each is a fact about the option, all are keyword
         high: largest number accepted.
         check: returns what was expected instead when a value is not acceptable.
         unit: of a number, where the name does not say it.
+        by_file: the environment may name a file that holds it, as it may for every secret.
     """
 
     def validate(_instance: object, _attribute: object, value: T) -> None:
@@ -77,6 +79,7 @@ def option(  # noqa: PLR0913  # each is a fact about the option, all are keyword
             raise ValueError(expected)
 
     metadata = {"help": text, "low": low, "high": high, "unit": unit}
+    metadata["by_file"] = by_file
     made: T = attrs.field(default=default, metadata=metadata, validator=validate)
     return made
 
@@ -93,11 +96,11 @@ def expectation(field: attrs.Attribute[Any]) -> str:
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
     words |= {Interval: "a number of seconds, or reading"}
     words |= {Path: "a path", Secret: "a secret", re.Pattern: "a regular expression"}
-    if get_origin(of) is Literal:
-        return "one of " + ", ".join(map(str, get_args(of)))
+    base = _without_none(of) if _is_optional(of) else of
+    if get_origin(base) is Literal:
+        return "one of " + ", ".join(map(str, get_args(base)))
     if get_origin(of) is tuple:
         return "a list, separated by commas"
-    base = _without_none(of) if _is_optional(of) else of
     base = get_origin(base) or base
     text = words.get(base, str(getattr(base, "__name__", base)))
     if base in (int, float) and field.metadata.get("low") is not None:

@@ -128,7 +128,7 @@ class Source:
             if key not in fields:
                 self.fault(section, key, "a known option", short(key), closest(key, fields))
         for key, field in fields.items():
-            entry = self._entry(section, key, secret=field.type is Secret)
+            entry = self._entry(section, key, field)
             if entry is not None:
                 self._structure(section, key, entry, field, values)
             elif field.default is attrs.NOTHING:
@@ -153,7 +153,8 @@ class Source:
                 hint = _COMMENT_HINT
             self.faults.append(Fault(entry.where, section, key, str(wrong), shown, hint))
 
-    def _entry(self, section: str, key: str, *, secret: bool) -> Entry | None:
+    def _entry(self, section: str, key: str, field: Any) -> Entry | None:
+        secret, by_file = field.type is Secret, field.metadata.get("by_file", False)
         given = self._sections.get(section, {}).get(key)
         variable = _variable(section, key)
         if given is not None and given.where == "command line":
@@ -163,12 +164,12 @@ class Source:
             return None
         if text := self._environ.get(variable):
             return Entry(text, f"environment {variable}")
-        if secret:
-            return self._secret_file(section, key, variable) or self._secret_in_conf(given)
-        return given
+        found = self._from_file(section, key, secret=secret) if secret or by_file else None
+        return found or (self._secret_in_conf(given) if secret else given)
 
-    def _secret_file(self, section: str, key: str, variable: str) -> Entry | None:
+    def _from_file(self, section: str, key: str, *, secret: bool) -> Entry | None:
         """`<SECTION>_PASSWORD_FILE`, then `$CREDENTIALS_DIRECTORY/<section>_password`."""
+        variable = _variable(section, key)
         named = self._environ.get(f"{variable}_FILE")
         path = Path(named) if named else None
         where = f"environment {variable}_FILE"
@@ -180,7 +181,7 @@ class Source:
         if path is None:
             return None
         try:
-            if where.endswith("_FILE"):  # credentials are the service manager's business
+            if secret and where.endswith("_FILE"):  # credentials are the service manager's business
                 _warn_if_open(path, where)
             return Entry(path.read_text(encoding="utf-8").strip("\r\n"), where)
         except (OSError, UnicodeDecodeError) as wrong:

@@ -23,6 +23,7 @@ class Shop:
     names: tuple[str, ...] = option((), "several")
     folder: Path = option(Path("here"), "where")
     password: Secret = option(Secret(), "a secret")
+    user: str = option("", "who logs in", by_file=True)
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_all_faults_are_reported_in_the_order_of_lines(conf):
         ("[shop]\nsize = 5 ; five\n", "found '5 ; five' (a comment needs a line of its own)"),
         ("[shop]\nsize = 5\n  name = x\n", "(a line that is indented deeper goes on with"),
         ("[shop]\nfolder = x\n  name = x\n", "[shop] folder: expected a path, found 'x\\nname"),
-        ("[shop]\nxyz = 1\n", "found 'xyz' (known: folder, name, names, password, size)"),
+        ("[shop]\nxyz = 1\n", "found 'xyz' (known: folder, name, names, password, size, user)"),
     ],
 )
 def test_fault_is_one_clear_line(conf, text, fault):
@@ -273,6 +274,29 @@ def test_secret_comes_from_the_first_place_that_has_one(every_place, without, se
     path, environ = every_place
     left = {name: value for name, value in environ.items() if name not in without}
     assert settings(path, environ=left).password == Secret(secret)
+
+
+@pytest.mark.parametrize(
+    ("without", "user"),
+    [
+        ((), "from variable"),
+        (("SHOP_USER",), "from named file"),
+        (("SHOP_USER", "SHOP_USER_FILE"), "from file"),
+    ],
+)
+def test_a_user_may_come_from_a_file_too(conf, tmp_path, caplog, without, user):
+    """As its password does; who it is may be known, so nobody is warned."""
+    (tmp_path / "named").write_text("from named file\n")
+    environ = {"SHOP_USER": "from variable", "SHOP_USER_FILE": str(tmp_path / "named")}
+    left = {name: value for name, value in environ.items() if name not in without}
+    assert settings(conf("[shop]\nuser = from file\n"), environ=left).user == user
+    assert caplog.text == ""
+
+
+def test_the_command_line_names_a_user(tmp_path):
+    """Over the environment: it is no secret."""
+    environ = {"SHOP_USER_FILE": str(tmp_path)}
+    assert settings(overrides=["shop.user=me"], environ=environ).user == "me"
 
 
 def test_second_instance_has_its_own_secret(tmp_path):

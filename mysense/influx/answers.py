@@ -29,23 +29,33 @@ class Answer(MySenseError):
         status: of HTTP.
         message: the error that it named, or the beginning of what it said.
         retry_after: seconds after which it wants to be asked again, 1 to 3600, or None.
+        version: of InfluxDB, as "1.8.10" or "v2.7.12"; empty where it names none.
     """
 
-    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, retry_after: float | None = None, version: str = ""
+    ) -> None:
         super().__init__(f"{status}: {message}")
         self.status = status
         self.message = message
         self.retry_after = retry_after
+        self.version = version
 
 
-def answered(response: Any, password: str) -> Answer:
-    """The answer of a `requests.Response`, without `password` should the server repeat it."""
+def answered(response: Any, *secrets: str) -> Answer:
+    """The answer of a `requests.Response`, without `secrets` should the server repeat one."""
     message = _message(response.content)
-    if password:
-        message = message.replace(password, "***")
+    for secret in filter(None, secrets):
+        message = message.replace(secret, "***")
     if location := response.headers.get("Location"):
         message = f"sends us on to {_clean(location)[:100]}: {message}"
-    return Answer(response.status_code, message, _retry_after(response.headers))
+    wait = _retry_after(response.headers)
+    return Answer(response.status_code, message, wait, version_of(response))
+
+
+def version_of(response: Any) -> str:
+    """The version of InfluxDB that a `requests.Response` names, or nothing."""
+    return _clean(response.headers.get("X-Influxdb-Version") or "")[:40]
 
 
 def reason(wrong: BaseException, hostname: str, timeout: float) -> str:
@@ -102,15 +112,32 @@ def _tls_reason(wrong: tls.SSLError, hostname: str) -> str:
     return f"wrong certificate: {_clean(wrong.verify_message)}" + (f"; {fix}" if fix else "")
 
 
+def told_apart(version: str) -> int | None:
+    """The API of the server that calls itself `version`: 1, 2, or None."""
+    match = re.match(r"v?(\d+)\.", version)
+    if match is None:
+        return None
+    return {"0": None, "1": 1}.get(match[1], 2)
+
+
 def _message(content: bytes) -> str:
     text = content.decode(errors="replace")
     try:
         told = json.loads(text)
     except ValueError:
         told = None
-    if isinstance(told, dict) and isinstance(told.get("error"), str):
-        text = told["error"]
+    if isinstance(told, dict):  # 1.x and 3 say `error`, 2.x says `code` and `message`
+        said = told.get("error") or told.get("message")
+        text = said if isinstance(said, str) else text
+        text = f"{text}{_lines(told.get('data'))}"
     return _clean(text)[:MAX_MESSAGE] or "no reason given"
+
+
+def _lines(data: Any) -> str:
+    """The first of the lines that InfluxDB 3 found fault with, and why."""
+    first = data[0] if isinstance(data, list) and data else None
+    why = first.get("error_message") if isinstance(first, dict) else None
+    return f": {why}" if isinstance(why, str) else ""
 
 
 def _clean(text: str) -> str:

@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import base64
-import re
+import json
 import zlib
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import attrs
-
-from mysense.influx.answers import Answer, answered, date, reason
-from mysense.options import Secret, option
+from mysense.influx.access import ServerSettings
+from mysense.influx.answers import Answer, answered, date, reason, told_apart, version_of
 from mysense.plugin import Misconfigured, RetryLater
 
 __all__ = ["Answer", "Server", "ServerSettings"]
 
 if TYPE_CHECKING:
     from mysense.influx.session import Session
-
-
-def _hostname(text: str) -> str | None:
-    if re.fullmatch(r"[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f:.]+(%\w+)?\]?", text):
-        return None
-    return "a host name or address alone; port, ssl and user are options of their own"
-
-
-def _user(text: str) -> str | None:
-    return "a user name without a colon" if ":" in text else None
-
-
-@attrs.frozen(kw_only=True, slots=False)  # slots could not be mixed with those of other settings
-class ServerSettings:
-    """How to reach an InfluxDB server."""
-
-    hostname: str = option("localhost", "host name or address of the server", check=_hostname)
-    port: int = option(8086, "TCP port of the server", low=1, high=65535)
-    user: str = option("", "user name; empty: log in as nobody", check=_user)
-    password: Secret = option(Secret(), "password of the user")
-    ssl: bool = option(False, "speak https")
-    verify_ssl: bool = option(True, "insist on a valid certificate of the server")
-    ca_file: Path | None = option(None, "PEM file of who signed the server's certificate")
-    client_cert: Path | None = option(None, "PEM file of the certificate to show to the server")
-    client_key: Path | None = option(None, "PEM file of its key, when not in the same file")
-    timeout: float = option(30.0, "seconds a request may take in all", low=0.1, high=600)
-    gzip: bool = option(False, "compress what is sent: a fifth of the bytes for some CPU time")
 
 
 class Server:
@@ -63,6 +33,7 @@ class Server:
         self._settings = settings
         self._client: Any = None
         self._session: Session | None = None
+        self._found: int | None = None  # the API, as the server said with api = auto
 
     def __str__(self) -> str:
         scheme = "https" if self._settings.ssl else "http"
@@ -124,6 +95,41 @@ class Server:
         if session is not None:
             session.close()
 
+    @property
+    def known_api(self) -> int | None:
+        """Which API it speaks, 1 or 2, as far as that is known without asking."""
+        return self._found if self._settings.api == "auto" else int(self._settings.api)
+
+    @property
+    def who(self) -> str:
+        """Who logs in, for messages: "the token", "user x" or "nobody"."""
+        if self._uses_token:
+            return "the token"
+        return f"user {self._settings.user}" if self._settings.user else "nobody"
+
+    @property
+    def _uses_token(self) -> bool:
+        options = self._settings
+        return bool(options.token) and (self.known_api != 1 or not options.user)
+
+    def api(self) -> int:
+        """Which API to use, 1 or 2; with `auto` the server is asked, once a connection.
+
+        Raises:
+            RetryLater: no answer, or one that tells neither.
+            Answer: as `ping` does.
+        """
+        if self.known_api is None:
+            version = self.ping()
+            self._found = told_apart(version)
+            if self._found is None:
+                raise RetryLater(
+                    f"{self}: it cannot be told whether this is InfluxDB 1.x or 2.x, /ping "
+                    f"{f'says version {version}' if version else 'names no version'}; set api = 1 "
+                    "or api = 2"
+                )
+        return self.known_api or 1
+
     def hang_up(self) -> None:
         """Close the connection; the next request makes another."""
         if self._session is not None:
@@ -141,31 +147,39 @@ class Server:
         body: bytes,
         rp: str | None = None,
         meanwhile: Callable[[], None] | None = None,
+        *,
+        org: str | None = None,
     ) -> None:
         """Write lines with timestamps in seconds; returns when the server has stored them.
 
         Args:
-            database: where to.
+            database: where to; with API 2 the bucket of that name, or `<database>/<rp>`.
             body: the lines.
             rp: retention policy; None for the database's default.
             meanwhile: called at most once, when the request was sent, before its answer is read;
                 its time counts as the request's.
+            org: organisation, of API 2; None for that of the settings.
 
         Raises:
             Answer: any answer but 204.
             RetryLater: no answer.
         """
-        params = {"db": database, "precision": "s"}
-        if rp:
-            params["rp"] = rp
-        headers = {"Content-Type": "application/octet-stream"}
+        if self.api() == 1:  # which may ask, and that is not to count as this request
+            path, params = "write", {"db": database, "precision": "s"}
+            params |= {"rp": rp} if rp else {}
+        else:
+            path = "api/v2/write"
+            bucket = f"{database}/{rp}" if rp else database
+            place = {"org": self._settings.org if org is None else org, "bucket": bucket}
+            params = place | {"precision": "s"}
+        headers = {"Content-Type": "text/plain; charset=utf-8"}
         if self._settings.gzip:
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: in the form of gzip, without time
             body = packer.compress(body) + packer.flush()
             headers["Content-Encoding"] = "gzip"
         if self._session is not None:
             self._session.meanwhile(meanwhile)
-        self._request("write", 204, "POST", params, body, headers)
+        self._request(path, 204, "POST", params, body, headers)
 
     def query(
         self,
@@ -177,7 +191,9 @@ class Server:
     ) -> bytes:
         """What the server answers to the InfluxQL statements of `text`: JSON, as it came.
 
-        Errors of single statements are inside; see InfluxDB's HTTP API.
+        Errors of single statements are inside; see InfluxDB's HTTP API. InfluxDB 2.x answers for
+        the organisation that the token or the user belongs to, and for databases that are mapped
+        to a bucket, as those are of the bucket's own name since 2.4.
 
         Args:
             text: one or more statements.
@@ -199,11 +215,38 @@ class Server:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return self._request("query", 200, "POST", {}, urlencode(params).encode(), headers)
 
+    def call(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        *,
+        expected: int = 200,
+    ) -> Any:
+        """One request to the JSON API of InfluxDB 2.x: `call("GET", "api/v2/buckets")`.
+
+        Raises:
+            Answer: any answer but `expected`, or one that is not JSON.
+            RetryLater: no answer.
+        """
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        sent = json.dumps(body).encode() if body is not None else None
+        content = self._request(path, expected, method, dict(params or {}), sent, headers)
+        try:
+            return json.loads(content) if content else None
+        except ValueError:
+            raise Answer(expected, "the answer was not JSON") from None
+
     def ping(self) -> str:
-        """The server's version, by a request that needs no user. Raises as `write` does."""
-        self._request("ping", 204, "GET", {}, None, {})
+        """The server's version, empty if it names none; needs no user. Raises as `write` does."""
+        try:
+            self._request("ping", 204, "GET", {}, None, {})
+        except Answer as other:
+            if not other.version:  # InfluxDB 3 says 200, or 401, and says it
+                raise
         answer = self._session.answer if self._session else None
-        return answer.headers.get("X-Influxdb-Version", "unknown") if answer is not None else ""
+        return version_of(answer) if answer is not None else ""
 
     def server_time(self) -> float | None:
         """Unix seconds by the server's clock when it gave its last answer, if it said so."""
@@ -231,6 +274,7 @@ class Server:
                 path, method, params, body, False, expected, self._headers() | headers
             )
         except (requests.RequestException, HTTPError, OSError) as wrong:
+            self._found = None  # it may be another one when it is back
             # without its cause, which holds the request and so the password
             raise RetryLater(
                 f"{self}: {reason(wrong, options.hostname, options.timeout)}"
@@ -240,7 +284,7 @@ class Server:
             answer: Any = self._session.answer
             if answer is None or not type(wrong).__module__.startswith("influxdb."):
                 raise
-            raise answered(answer, options.password.reveal()) from None
+            raise answered(answer, options.password.reveal(), options.token.reveal()) from None
         content: bytes = response.content
         return content
 
@@ -250,7 +294,9 @@ class Server:
             "Accept": "application/json",
             "Accept-Encoding": "gzip" if options.gzip else "identity",
         }
-        if options.user:
+        if self._uses_token:
+            headers["Authorization"] = f"Token {options.token.reveal()}"
+        elif options.user:
             pair = f"{options.user}:{options.password.reveal()}".encode()
             headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
         return headers

@@ -69,10 +69,14 @@ class Encoder:
     Args:
         dialect: `CLASSIC` or `CLEAN`.
         fast: use orjson where it is installed.
+        tagged: kits share a database: project and serial are tags, and no fields of `info`.
     """
 
-    def __init__(self, dialect: Dialect = CLASSIC, *, fast: bool = True) -> None:
+    def __init__(
+        self, dialect: Dialect = CLASSIC, *, fast: bool = True, tagged: bool = False
+    ) -> None:
         self._dialect = dialect
+        self._tagged = tagged
         self._dumps = load_dumps() if fast else None
         self._stations: dict[Ident, Station] = {}
 
@@ -96,7 +100,7 @@ class Encoder:
     def _new_station(self, ident: Ident) -> Station:
         if len(self._stations) >= MANY:
             self._stations.clear()
-        station = Station(ident, self._dialect, self._dumps)
+        station = Station(ident, self._dialect, self._dumps, tagged=self._tagged)
         self._stations[ident] = station
         return station
 

@@ -42,7 +42,7 @@ class Shape:
 
     Args:
         head: measurement and tags, all but the last.
-        tail: the last tag.
+        tail: the last tags, without `:`, `{`, `}` and `%`.
         fields: names, as they follow each other.
         dumps: orjson's, when it is there and to be used.
     """

@@ -11,9 +11,12 @@ from mysense.influx.types import STRING, Columns, Misfit, natural
 from mysense.telegram import IDENT_KEYS, Ident, Value, short
 
 RESERVED = frozenset({"label", "new", "timestamp"})  # columns of `data` with a meaning of their own
+KIT = ("project", "serial")  # tags, where kits share a database
 PRIVATE = frozenset({"version", "intern_ip"})  # of an ident, and not sent
 LONG = 4096  # characters of tags from which on the server's limit is looked at
 MANY = 2000  # shapes that are kept
+
+_NOTHING = ("description", "")  # a line needs a field, and readers take an empty text for none
 
 
 class InfoMisfit(Misfit):
@@ -21,15 +24,26 @@ class InfoMisfit(Misfit):
 
 
 class Station:
-    """All that an ident decides about its lines."""
+    """All that an ident decides about its lines.
 
-    def __init__(self, ident: Ident, dialect: Dialect, dumps: Dumps | None) -> None:
+    Args:
+        ident: who measures.
+        dialect: how texts are written.
+        dumps: orjson's, or None.
+        tagged: project and serial are tags of all lines, and no fields.
+    """
+
+    def __init__(
+        self, ident: Ident, dialect: Dialect, dumps: Dumps | None, *, tagged: bool = False
+    ) -> None:
         self.ident = ident
         self.kit = ident.kit
         self.refusal = ""
         self._dialect = dialect
         self._dumps = dumps
-        self._label = self._geolocation = ""
+        self._tagged = tagged
+        self._reserved = RESERVED.union(KIT) if tagged else RESERVED
+        self._label = self._geolocation = self._kit = ""
         self._info: list[tuple[str, str]] = []
         self._shapes: dict[tuple[str, ...], Shape | None] = {}
         try:
@@ -43,21 +57,25 @@ class Station:
             self._label = ",label=" + dialect.tag(ident.label, "label")
         if ident.geolocation:
             self._geolocation = ",geolocation=" + dialect.tag(ident.geolocation, "geolocation")
-        self._info = list(self._info_fields())
+        if self._tagged:
+            self._kit = "".join(
+                f",{name}={dialect.tag(getattr(ident, name), name)}" for name in KIT
+            )
+        self._info = list(self._info_fields()) or [_NOTHING]
         for name, text in self._info:
             dialect.text(text, name)  # refused now, once, and not with every telegram
-        _check_key("data" + self._geolocation + self._label, "")
+        _check_key("data" + self._geolocation + self._label + self._kit, "")
 
     def _info_fields(self) -> Iterator[tuple[str, str]]:
         for name in IDENT_KEYS:
             value = getattr(self.ident, name)
-            if not value or name in PRIVATE or (name == "label" and not self._label_is_field):
-                continue
-            yield name, value if isinstance(value, str) else self._dialect.join(value, name)
+            if value and name not in PRIVATE and not self._is_tag_alone(name):
+                yield name, value if isinstance(value, str) else self._dialect.join(value, name)
 
-    @property
-    def _label_is_field(self) -> bool:
-        return self._dialect.label_is_field
+    def _is_tag_alone(self, name: str) -> bool:
+        if name == "label":
+            return not self._dialect.label_is_field
+        return self._tagged and name in KIT
 
     def info(self, data: Mapping[str, Value], columns: Columns) -> str:
         """The line of `info`, at the time of `data`; its fields get their columns.
@@ -74,7 +92,7 @@ class Station:
             if not columns.of(name):
                 columns.set(name, STRING)
             parts.append(f"{name}={self._wire(value, name)}")
-        return f"info{self._label} {','.join(parts)} {data['time']}"
+        return f"info{self._label}{self._kit} {','.join(parts)} {data['time']}"
 
     def line(self, data: Mapping[str, Value], columns: Columns, *, new: bool) -> str:
         """The line of `data`; new fields get their columns.
@@ -82,7 +100,7 @@ class Station:
         Raises:
             Unsendable, Misfit: and then no column is taken.
         """
-        head = f"data{self._own(data)}{self._label},new={new:d}"
+        head = f"data{self._own(data)}{self._label},new={new:d}{self._kit}"
         values = self._fit(data, columns)
         if not values:
             raise Unsendable("no value: every field is empty, there is nothing to store")
@@ -97,14 +115,13 @@ class Station:
                 columns.set(name, natural(value))
         return f"{head} {text} {data['time']}"
 
-    @staticmethod
-    def _fit(data: Mapping[str, Value], columns: Columns) -> dict[str, float | str]:
+    def _fit(self, data: Mapping[str, Value], columns: Columns) -> dict[str, float | str]:
         """The values that are sent, as their columns hold them."""
         values = {}
         for name, value in data.items():
             if name in ("time", "geolocation") or value is None:
                 continue
-            if name in RESERVED:
+            if name in self._reserved:
                 raise Unsendable(f"{name}: InfluxDB keeps something else under this name")
             if isinstance(value, str):
                 values[name] = columns.fit(name, value)
@@ -136,9 +153,10 @@ class Station:
     def _new_shape(self, fields: tuple[str, ...]) -> Shape | None:
         names = [name for name in fields if name != "time"]
         head = f"data{self._geolocation}{self._label}"
-        if not names or len(head) > LONG or not RESERVED.union({"geolocation"}).isdisjoint(names):
+        taken = self._reserved.union({"geolocation"})
+        if not names or len(head) > LONG or not taken.isdisjoint(names):
             return None
-        return Shape(head, "new=0", names, self._dumps)
+        return Shape(head, f"new=0{self._kit}", names, self._dumps)
 
 
 def _check_key(head: str, field: str) -> None:
