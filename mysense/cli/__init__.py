@@ -27,6 +27,7 @@ VERBS = {
     "dead": "telegrams that an output refused: list, retry, export",
     "plugins": "what is available and from where",
     "plugin": "one plugin on its own",
+    "grafana": "data sources and dashboards for Grafana, as files",
     "export": "a kit's data from the embedded store",
 }
 

@@ -1,0 +1,1 @@
+"""Files by which Grafana shows what lies in InfluxDB: data sources and dashboards."""
