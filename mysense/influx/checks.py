@@ -3,44 +3,68 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from http import HTTPStatus as Http
 
-from mysense.influx.answers import Answer
+from mysense.errors import MySenseError
+from mysense.influx.answers import Answer, told_apart
 from mysense.influx.http import Server
+from mysense.influx.layouts import ORG_BUCKET, Layout, Place
 from mysense.influx.verdicts import Asked, verdict
 from mysense.plugin import Finding, Misconfigured, RetryLater
 
 FEW = 20  # databases that are tried
+_FOREIGN = (Http.BAD_REQUEST, Http.NOT_FOUND, Http.METHOD_NOT_ALLOWED)  # it has no such API
+_DENIED = (Http.UNAUTHORIZED, Http.FORBIDDEN)
 
 
-def check_reach(server: Server, user: str) -> Iterator[Finding]:
-    """Is it there, is it InfluxDB, does it let `user` in? Stops at what fails."""
+def check_reach(server: Server) -> Iterator[Finding]:
+    """Is it there, is it InfluxDB of the right kind, does it let us in? Stops at what fails."""
     try:
         server.open()
-        yield Finding(True, f"{server} answers: InfluxDB {server.ping()}")
+        version = server.ping()
+        yield Finding(True, f"{server} answers: InfluxDB {version or '(it names no version)'}")
+        yield from _right_api(server, version)
     except ImportError as wrong:
         yield Finding(False, f"the package influxdb: {wrong}", "pip install influxdb")
         return
     except (RetryLater, Misconfigured) as wrong:
-        fix = "start InfluxDB there, or correct hostname, port and ssl"
+        fix = "start InfluxDB there, or correct hostname, port, ssl and api"
         yield Finding(False, str(wrong), fix)
         return
     except Answer as wrong:
-        fix = "that is not InfluxDB 1.x; correct hostname and port"
+        fix = "that is not InfluxDB; correct hostname and port"
         yield Finding(False, f"{server} answers {wrong}", fix)
         return
-    yield _log_in(server, user)
+    yield _log_in(server)
 
 
-def _log_in(server: Server, user: str) -> Finding:
-    who = f"user {user}" if user else "without a user"
+def _right_api(server: Server, version: str) -> Iterator[Finding]:
+    told, used = told_apart(version), server.api()
+    if told is not None and told != used:
+        what = f"it is InfluxDB {version}, and is asked with api = {used}"
+        older = told == 1 and re.match(r"1\.[0-7]\.", version)
+        fix = f"set api = {told}" + (", org and token" if told == 2 else "")
+        if older:
+            yield Finding(False, f"{what}, which it does not know", fix)
+        elif told == 2:
+            yield Finding(False, f"{what}: only buckets mapped to databases can be reached", fix)
+        else:
+            yield Finding(True, f"{what}, which it takes as well")
+
+
+def _log_in(server: Server) -> Finding:
+    who = server.who if server.who != "nobody" else "without a user"
     try:
-        databases(server)
+        buckets(server) if server.known_api == 2 else databases(server)
     except (Answer, RetryLater) as wrong:
-        reason = (
-            verdict(wrong, Asked(str(server), "", user)) if isinstance(wrong, Answer) else wrong
-        )
-        return Finding(False, f"{who}: {reason}", "correct user and password")
+        reason: MySenseError = wrong
+        if isinstance(wrong, Answer):
+            asked = Asked(str(server), Place("any"), server.who, server.known_api or 1)
+            reason = verdict(wrong, asked)
+        fix = "correct token" if server.who == "the token" else "correct user and password"
+        return Finding(False, f"{who}: {reason}", fix)
     return Finding(True, f"{who}: let in")
 
 
@@ -56,23 +80,105 @@ def databases(server: Server) -> list[str]:
         raise RetryLater(f"{server}: SHOW DATABASES was not answered by InfluxDB") from None
 
 
-def check_writing(server: Server, *, create: bool) -> Iterator[Finding]:
-    """May new databases be made, and those that are there be written? Writes nothing."""
+def buckets(server: Server, org: str = "") -> list[tuple[str, str]]:
+    """Names of buckets that may be seen, and the id of the organisation of each.
+
+    Raises:
+        Answer, RetryLater
+    """
+    params = {"limit": "100"} | ({"org": org} if org else {})
     try:
-        admin = _is_admin(server)
-        names = databases(server)[:FEW]
-        closed = [name for name in names if not _may_write(server, name)]
+        found = server.call("GET", "api/v2/buckets", params)["buckets"]
+    except (KeyError, TypeError):
+        raise RetryLater(f"{server}: buckets were not listed by InfluxDB") from None
+    except Answer as answer:
+        if answer.status not in _FOREIGN:
+            raise
+        return []  # 1.8, 3 and others take writes and have no such list; or there is no such org
+    return [(each["name"], each["orgID"]) for each in found if not each["name"].startswith("_")]
+
+
+def check_writing(server: Server, layout: Layout, *, create: bool) -> Iterator[Finding]:
+    """May what is missing be created, and what is there be written? Writes nothing."""
+    try:
+        places = list(_places(server, layout))
+        may_create = _may_create(server, layout) if create else None
+        answers = {place: _refusal(server, place) for place in places}
     except (Answer, RetryLater) as wrong:
         yield Finding(False, f"{server}: {wrong}", "see above")
         return
-    if create:
-        fix = "let an administrator create the databases and set create = false, or use its user"
-        yield Finding(admin, "may create databases for new kits", "" if admin else fix)
-    for name in closed:
-        fix = f'an administrator can GRANT ALL ON "{name}", where kits of this station go there'
-        yield Finding(False, f"may not write to database {name}", fix)
-    if len(names) > len(closed):
-        yield Finding(True, f"may write to {len(names) - len(closed)} databases")
+    noun = "databases" if server.known_api == 1 else "buckets"
+    missing = [place for place, answer in answers.items() if _is(answer, Http.NOT_FOUND)]
+    if may_create is not None and (layout.name != "shared" or missing):
+        what = f"may create {noun} for new kits" if not missing else f"may create {_names(missing)}"
+        fix = f"let an administrator create the {noun} and set create = false, or use its "
+        fix += "user" if server.known_api == 1 else "token"
+        yield Finding(may_create, what, "" if may_create else fix)
+    elif missing:
+        yield Finding(False, f"{_names(missing)}: not there", "create it, or set create = true")
+    for place, answer in answers.items():
+        if answer is not None and place not in missing:
+            yield _may_not(server, place, answer)
+    count = sum(answer is None for answer in answers.values())
+    if count:
+        yield Finding(True, f"may write to {count} {noun}")
+
+
+def _is(answer: Answer | None, status: Http) -> bool:
+    return answer is not None and answer.status == status
+
+
+def _names(places: list[Place]) -> str:
+    return ", ".join(place.bucket for place in places)
+
+
+def _may_not(server: Server, place: Place, answer: Answer) -> Finding:
+    if not _is(answer, Http.UNAUTHORIZED) and not _is(answer, Http.FORBIDDEN):
+        return Finding(False, f"{place.bucket}: {answer}", "see above")
+    if server.known_api == 1:
+        fix = f'an administrator can GRANT ALL ON "{place.database}"'
+        fix += ", where kits of this station go there"
+        return Finding(False, f"may not write to database {place.database}", fix)
+    what = f"may not write to bucket {place.bucket} of organisation {place.org}"
+    return Finding(False, what, "set a token that may, where kits of this station go there")
+
+
+def _places(server: Server, layout: Layout) -> Iterator[Place]:
+    """Where telegrams could go: the one database of all, or some of those that are there."""
+    if layout.name == "shared":
+        yield Place(layout.database, layout.org, layout.rp)
+    elif layout.name == "org":
+        for org in _orgs(server)[:FEW]:
+            yield Place(ORG_BUCKET, org, layout.rp)
+    elif server.known_api == 1:
+        for name in databases(server)[:FEW]:
+            yield Place(name, layout.org)
+    else:
+        for name, _ in buckets(server, layout.org)[:FEW]:
+            yield Place(name, layout.org)
+
+
+def _orgs(server: Server) -> list[str]:
+    found = server.call("GET", "api/v2/orgs", {"limit": "100"})
+    return [str(each["name"]) for each in (found or {}).get("orgs", ())]
+
+
+def _may_create(server: Server, layout: Layout) -> bool | None:
+    """None where it cannot be known."""
+    if server.known_api == 1:
+        return _is_admin(server)
+    if layout.name == "org":
+        return None
+    seen = buckets(server, layout.org)
+    if not seen:
+        return None
+    name, org = seen[0]  # one that is there: who may create is told that it is
+    try:
+        wanted = {"orgID": org, "name": name, "retentionRules": []}
+        server.call("POST", "api/v2/buckets", body=wanted, expected=Http.UNPROCESSABLE_ENTITY)
+    except Answer as answer:
+        return answer.status not in _DENIED
+    return True
 
 
 def _is_admin(server: Server) -> bool:
@@ -84,10 +190,10 @@ def _is_admin(server: Server) -> bool:
     return True
 
 
-def _may_write(server: Server, name: str) -> bool:
-    """A body without a line is checked for everything but lines."""
+def _refusal(server: Server, place: Place) -> Answer | None:
+    """What a body without a line is answered, which is checked for everything but lines."""
     try:
-        server.write(name, b"")
-    except Answer:
-        return False
-    return True
+        server.write(place.database, b"", place.rp or None, org=place.org)
+    except Answer as answer:
+        return None if answer.status == Http.BAD_REQUEST else answer  # 400: it wants lines
+    return None
