@@ -12,14 +12,12 @@ import logging
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-import attrs
-
 from mysense.backoff import Backoff, Jitter, full_jitter
-from mysense.journal import Journal, Outcome, Row
+from mysense.batch import Batch, by_kit, into_parts, number
+from mysense.journal import Journal, Row
 from mysense.journal.view import View
 from mysense.plugin import (
     Hold,
@@ -32,27 +30,13 @@ from mysense.plugin import (
     Unacceptable,
 )
 from mysense.privacy import Privacy
+from mysense.search import AT_ONCE, PluginFault
 from mysense.telegram import Telegram
 
 PROBE_EVERY = 300.0  # seconds between two tries of a kit that is held
 _NOTE_EVERY = 10.0  # seconds between two notes in the journal that an output still fails
 _LOOK_UP = 0.5  # seconds after which a worker with nothing to do looks up
-
-
-@attrs.define
-class _Batch:
-    """The telegrams under way: parts still to be sent, and what became of the others."""
-
-    cursor: int
-    parts: deque[list[Row]]
-    aside: bool = False  # its telegrams are such as were set aside before
-    receipt: str | None = None
-    acknowledged: list[Row] = attrs.Factory(list)
-    held: list[tuple[Row, str]] = attrs.Factory(list)
-    dead: list[tuple[Row, str]] = attrs.Factory(list)
-
-    def outcome(self) -> Outcome:
-        return Outcome(self.cursor, self.acknowledged, self.receipt, self.held, self.dead)
+_PAST = 50, 2000  # telegrams looked at beyond a batch that does not pass: at a time, and in all
 
 
 class Delivery:
@@ -85,10 +69,11 @@ class Delivery:
         self._cursor, self._receipt = journal.register(self.name)
         self._seen = self._cursor
         self._held = {kit: clock() for kit in journal.held_kits(self.name)}  # kit -> probe when
-        self._batch: _Batch | None = None
+        self._batch: Batch | None = None
         self._turn_aside = True  # what is set aside and what is new take turns
         self._full_at = 0.0  # when to send a batch that is not full
         self._asked = self._looked = 0  # requests to look aside, and those that were obeyed
+        self._hurried = 0  # those for which a pause was cut short
         self._open = False
         self._paused = False
         self._backoff = Backoff(self._log, max_backoff, clock, jitter)
@@ -136,14 +121,20 @@ class Delivery:
         """
         try:
             self._paused = self._journal.paused(self.name)
-            if self.stopped or self._paused:
+            if self._paused:
                 return _LOOK_UP
-            if (left := self._backoff.left) > 0:
+            hurry = self._hurry()
+            if self.stopped:
+                return _LOOK_UP
+            if (left := self._backoff.left) > 0 and not hurry:
                 return left
             pause = self._work()
             self._recovered()
         except RetryLater as wrong:
             return self._failed(str(wrong), wrong.after, alarm=wrong.alarm)
+        except PluginFault as wrong:
+            self._log.debug("in this plugin", exc_info=True)
+            return self._failed(str(wrong), None, alarm=wrong.alarm)
         except Misconfigured as wrong:
             return self._give_up(str(wrong))
         except sqlite3.Error as wrong:
@@ -152,7 +143,7 @@ class Delivery:
             raise
         except BaseException as wrong:  # noqa: BLE001  # a plugin's fault, sys.exit() too, may not cost telegrams
             self._log.debug("in this plugin", exc_info=True)
-            return self._failed(f"a fault in this plugin, {type(wrong).__name__}: {wrong}", None)
+            return self._failed(_fault(wrong), None)
         return pause
 
     def _work(self) -> float:
@@ -197,55 +188,72 @@ class Delivery:
                 self._full_at = self._clock() + settings.flush - age
                 self._seen = self._cursor + settings.bufsize - 1
                 return settings.flush - age
-        self._seen, self._full_at = rows[-1].seq, 0.0
-        held = self._held
-        waits = [row for row in rows if row.telegram.kit in held] if held else []
-        rows = [row for row in rows if row.telegram.kit not in held] if waits else rows
-        parts = [rows] if rows and self.publisher.mixed else _by_kit(rows)
-        self._batch = _Batch(self._seen, deque(parts))
-        self._batch.held += [(row, "held behind older telegrams of this kit") for row in waits]
+        self._full_at = 0.0
+        self._batch = Batch(self._cursor)
+        self._add(self._batch, rows)
         return 0.0
 
-    def _send(self, batch: _Batch) -> None:
+    def _add(self, batch: Batch, rows: list[Row]) -> None:
+        """Add rows behind those of a batch: what waits behind a held kit is held, too."""
+        batch.count += len(rows)
+        if rows:
+            batch.last = rows[-1].seq
+        if not batch.aside:
+            batch.cursor = self._seen = batch.last
+        held = () if batch.aside else self._held
+        waits = [row for row in rows if row.telegram.kit in held] if held else []
+        rows = [row for row in rows if row.telegram.kit not in held] if waits else rows
+        batch.parts.extend(into_parts(rows, mixed=self.publisher.mixed and not batch.aside))
+        batch.held += [(row, "held behind older telegrams of this kit") for row in waits]
+
+    def _send(self, batch: Batch) -> None:
         """Send all parts; what is sent leaves `batch.parts`, so that a retry goes on there."""
-        while batch.parts:
+        while batch.parts or self._conclude(batch):
             part = batch.parts[0]
             try:
-                receipt = self.publisher.publish(self._told(part))
-            except Refused as wrong:
-                self._refuse(batch, part, wrong.reasons)
-                batch.parts.popleft()
-            except (Unacceptable, TooLarge) as wrong:
-                batch.parts.popleft()
-                self._divide(batch, part, str(wrong))
-            except Hold as wrong:
-                batch.parts.popleft()
-                self._hold(batch, part, str(wrong))
-            else:
-                batch.parts.popleft()
-                batch.acknowledged += part
-                batch.receipt = receipt if receipt is not None else batch.receipt
+                self._send_part(batch, part)
+            except (RetryLater, Misconfigured, KeyboardInterrupt):
+                raise
+            except BaseException as wrong:  # noqa: BLE001  # a plugin's fault, sys.exit() too, may not cost telegrams
+                self._faulty(batch, part, wrong)
+
+    def _send_part(self, batch: Batch, part: list[Row]) -> None:
+        try:
+            receipt = self.publisher.publish(self._told(part))
+        except Refused as wrong:
+            self._refuse(batch, part, wrong.reasons)
+            batch.parts.popleft()
+        except (Unacceptable, TooLarge) as wrong:
+            batch.parts.popleft()
+            self._divide(batch, part, str(wrong))
+        except Hold as wrong:
+            batch.parts.popleft()
+            self._hold(batch, part, str(wrong))
+        else:
+            batch.parts.popleft()
+            batch.acknowledged += part
+            batch.search.passes(part)
+            batch.receipt = receipt if receipt is not None else batch.receipt
 
     def _told(self, part: list[Row]) -> list[Telegram]:
         """The telegrams of `part` as this output may see them."""
         telegrams = [row.telegram for row in part]
         return list(map(self._privacy, telegrams)) if self._privacy else telegrams
 
-    def _refuse(self, batch: _Batch, part: list[Row], reasons: Mapping[int, str]) -> None:
+    def _refuse(self, batch: Batch, part: list[Row], reasons: Mapping[int, str]) -> None:
         if not reasons.keys() <= set(range(len(part))):
             raise IndexError(f"refused {sorted(reasons)} of a batch of {len(part)}")
         batch.dead += [(part[at], reason) for at, reason in sorted(reasons.items())]
         batch.acknowledged += [row for at, row in enumerate(part) if at not in reasons]
 
-    def _divide(self, batch: _Batch, part: list[Row], reason: str) -> None:
+    def _divide(self, batch: Batch, part: list[Row], reason: str) -> None:
         if len(part) == 1:
             batch.dead.append((part[0], reason))
-            return
-        middle = len(part) // 2
-        batch.parts.extendleft([part[middle:], part[:middle]])
+        else:
+            batch.divide(part)
 
-    def _hold(self, batch: _Batch, part: list[Row], reason: str) -> None:
-        kits = _by_kit(part)
+    def _hold(self, batch: Batch, part: list[Row], reason: str) -> None:
+        kits = by_kit(part)
         if len(kits) > 1:
             batch.parts.extendleft(reversed(kits))
             return
@@ -266,6 +274,100 @@ class Delivery:
         if len(dead) > 3:
             self._log.error("and %d more dead letters; see `mysense dead list`", len(dead) - 3)
 
+    # -- faults of the plugin ---------------------------------------------------------------------
+
+    def _faulty(self, batch: Batch, part: list[Row], wrong: BaseException) -> None:
+        """Look for the telegrams that a fault hangs on. Raises PluginFault to pause."""
+        search, fault = batch.search, PluginFault(_fault(wrong))
+        if not search.meets(wrong):
+            raise fault from wrong
+        batch.parts.popleft()
+        if len(part) > 1:
+            batch.divide(part)
+        elif not search.fails(part[0], str(fault)):
+            batch.parts.appendleft(part)
+            raise fault from wrong
+        else:
+            self._spare(batch, part[0].telegram.kit)
+        if search.faults % AT_ONCE == 0:
+            if batch.aside and not search.passed:
+                self._hold_failed(batch, batch.aside)
+            raise fault from wrong
+
+    def _spare(self, batch: Batch, kit: str) -> None:
+        """Do not try all of a kit of which nothing passes, unless no other kit passes either."""
+        search = batch.search
+        if not search.hopeless(kit):
+            return
+        if search.passed:
+            self._hold_failed(batch, kit)
+        elif kit not in search.deferred:
+            search.deferred.add(kit)
+            batch.parts.extend(by_kit(batch.take(kit)))
+
+    def _conclude(self, batch: Batch) -> bool:
+        """Decide about telegrams that failed alone; returns whether there is more to send.
+
+        One that was the last of all is judged without a witness: a plugin that breaks for good
+        costs one dead letter at most, and `dead retry` brings that back.
+        """
+        search = batch.search
+        if not search.failed:
+            return False
+        if search.passed and (unsure := search.unsure()):
+            batch.parts.extend([row] for row in unsure)
+            return True
+        unseen = search.unwitnessed()
+        if unseen and self._look_past(batch):
+            return True
+        if unseen and (len(unseen) > 1 or not search.passed):
+            return self._stop_flow(batch, unseen)
+        for rows in by_kit(row for row, _ in search.failed.values()):
+            self._judge(batch, rows[0].telegram.kit, len(rows))
+        return False
+
+    def _judge(self, batch: Batch, kit: str, count: int) -> None:
+        """The telegrams of a kit are dead letters where most of it passes; else it is held."""
+        if batch.search.passed[kit] >= count:
+            batch.dead += batch.search.take(kit)
+        else:
+            self._hold_failed(batch, kit)
+
+    def _stop_flow(self, batch: Batch, rows: list[Row]) -> bool:
+        """Nothing passes any more: all waits, but kits of which nothing did are only held."""
+        reason = batch.search.failed[rows[0].seq][1]
+        batch.search.try_again(rows)
+        passed = {row.telegram.kit for row in batch.acknowledged}
+        for part in by_kit(rows):
+            if batch.aside or (passed and part[0].telegram.kit not in passed):
+                self._hold(batch, part, reason)
+            else:
+                batch.parts.append(part)
+        if batch.parts:
+            raise PluginFault(f"nothing passes any more: {reason}", alarm=True)
+        return False
+
+    def _hold_failed(self, batch: Batch, kit: str) -> None:
+        failed = batch.search.take(kit)
+        rows = [row for row, _ in failed] + batch.take(kit)
+        self._hold(batch, sorted(rows, key=number), failed[0][1])
+
+    def _look_past(self, batch: Batch) -> bool:
+        """Add telegrams behind a batch, to see whether they pass; returns whether there are."""
+        settings, (at_once, most) = self.publisher.settings, _PAST
+        limit = min(at_once, settings.bufsize, most - batch.past)
+        if limit <= 0:
+            return False
+        if batch.aside:
+            rows = self._view.aside(
+                self.name, batch.aside, limit, settings.max_bytes, after=batch.last
+            )
+        else:
+            rows = self._view.rows(batch.last, limit, settings.max_bytes)
+        self._add(batch, rows)
+        batch.past += len(rows)
+        return bool(batch.parts)
+
     # -- set aside ------------------------------------------------------------------------------
 
     def _fetch_aside(self) -> None:
@@ -274,14 +376,26 @@ class Delivery:
         for kit in [kit for kit, when in self._held.items() if when <= now]:
             rows = self._view.aside(self.name, kit, settings.bufsize, settings.max_bytes)
             if rows:
-                self._batch = _Batch(self._cursor, deque([rows]), aside=True)
+                self._batch = Batch(self._cursor, aside=kit)
+                self._add(self._batch, rows)
                 return
             del self._held[kit]
             self._log.info("%s is no longer held", kit)
 
     def look_aside(self) -> None:
-        """Try all that waits aside at the next step; to be called from another thread."""
+        """Try all that waits at the next step, whatever the pause; for another thread to call."""
         self._asked += 1
+
+    def _hurry(self) -> bool:
+        """Whether somebody asked for a try now: it cuts a pause short, and ends having given up."""
+        asked = self._asked
+        if asked == self._hurried:
+            return False
+        if self.stopped:
+            self.publisher.close()
+            self._open, self.stopped = False, None
+        self._hurried = asked
+        return True
 
     def _obey(self) -> None:
         asked = self._asked
@@ -316,9 +430,5 @@ class Delivery:
         return _LOOK_UP
 
 
-def _by_kit(rows: Sequence[Row]) -> list[list[Row]]:
-    """The rows of each kit, in their order, kits in order of their first row."""
-    kits: dict[str, list[Row]] = {}
-    for row in rows:
-        kits.setdefault(row.telegram.kit, []).append(row)
-    return list(kits.values())
+def _fault(wrong: BaseException) -> str:
+    return f"a fault in this plugin, {type(wrong).__name__}: {wrong}"

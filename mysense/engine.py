@@ -191,7 +191,7 @@ class Engine:
         for verb, output in self.journal.obey():
             _log.info("%s %s, as asked", verb, output)
             for delivery in self.deliveries:
-                if delivery.name == output:
+                if delivery.name == output and verb != "pause":
                     delivery.look_aside()
 
     def _trim(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from math import exp
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ import attrs
 from mysense.journal.log import ASIDE, Log, storable
 from mysense.jsontext import dumps
 from mysense.telegram import Telegram, plain
+
+RATE_OVER = 180.0  # seconds over which the rate of an output is a mean
 
 
 class Row(NamedTuple):
@@ -32,6 +35,7 @@ class Outcome:
     receipt: str | None = None
     held: Sequence[tuple[Row, str]] = ()
     dead: Sequence[tuple[Row, str]] = ()
+    excluded: Sequence[Row] = ()
 
 
 class Journal(Log):
@@ -49,8 +53,12 @@ class Journal(Log):
         super().__init__(path, now=now)
         self._outputs: set[str] = set()  # those that run; others hold up nobody
 
-    def register(self, output: str) -> tuple[int, str | None]:
+    def register(self, output: str, *, idle: bool = False) -> tuple[int, str | None]:
         """Make `output` known; a new one starts at the oldest telegram kept.
+
+        Args:
+            output: its name.
+            idle: whether it is paused as long as nobody has asked for `pause` or `resume`.
 
         Returns:
             its cursor and its receipt.
@@ -61,7 +69,11 @@ class Journal(Log):
                 " VALUES (?, (SELECT coalesce(min(seq) - 1, ?) FROM telegrams))",
                 (output, self._head),
             )
-            db.execute("UPDATE outputs SET error = NULL WHERE name = ?", (output,))
+            db.execute(
+                "UPDATE outputs SET error = NULL, connected = NULL, paused = iif("
+                "EXISTS (SELECT 1 FROM meta WHERE key = ?), paused, ?) WHERE name = ?",
+                (_asked(output), idle, output),
+            )
             cursor, receipt = db.execute(
                 "SELECT cursor, receipt FROM outputs WHERE name = ?", (output,)
             ).fetchone()
@@ -86,6 +98,7 @@ class Journal(Log):
             query = "SELECT cursor FROM outputs WHERE name = ?"
             outcome = _beyond(db.execute(query, (output,)).fetchone()[0], outcome)
             self._acknowledge(db, output, outcome, len(outcome.acknowledged))
+            _exclude(db, output, len(outcome.excluded))
             for state, rows in (("held", outcome.held), ("dead", outcome.dead)):
                 entries = (self._aside_entry(output, state, row, reason) for row, reason in rows)
                 db.executemany(ASIDE, entries)
@@ -93,9 +106,8 @@ class Journal(Log):
     def settle_aside(self, output: str, outcome: Outcome) -> None:
         """The same for telegrams that were set aside before; what is held stays there."""
         with self.transaction() as db:
-            done = [(row.seq,) for row in outcome.acknowledged]
-            gone = db.executemany("DELETE FROM aside WHERE id = ?", done).rowcount if done else 0
-            self._acknowledge(db, output, outcome, gone)
+            self._acknowledge(db, output, outcome, _remove(db, outcome.acknowledged))
+            _exclude(db, output, _remove(db, outcome.excluded))
             for state, rows in (("held", outcome.held), ("dead", outcome.dead)):
                 entries = [(state, storable(reason), row.seq) for row, reason in rows]
                 db.executemany("UPDATE aside SET state = ?, reason = ? WHERE id = ?", entries)
@@ -108,12 +120,17 @@ class Journal(Log):
             " WHERE name = ?",
             (outcome.cursor, outcome.receipt, output),
         )
-        if count:
-            db.execute(
-                "UPDATE outputs SET acknowledged = acknowledged + ?, last_ok = ?, error = NULL"
-                " WHERE name = ?",
-                (count, self.now(), output),
-            )
+        if not count:
+            return
+        now = self.now()
+        (rate, since) = db.execute(
+            "SELECT rate, rate_at FROM outputs WHERE name = ?", (output,)
+        ).fetchone()
+        db.execute(
+            "UPDATE outputs SET acknowledged = acknowledged + ?, last_ok = ?, error = NULL,"
+            " connected = 1, rate = ?, rate_at = ? WHERE name = ?",
+            (count, now, faded(rate, since, now) + count * 60 / RATE_OVER, now, output),
+        )
 
     def _aside_entry(self, output: str, state: str, row: Row, reason: str) -> tuple[Any, ...]:
         telegram = row.telegram
@@ -137,14 +154,18 @@ class Journal(Log):
         """Note why an output fails at the moment, and how often it tried since last noted."""
         with self.transaction() as db:
             db.execute(
-                "UPDATE outputs SET error = ?, error_at = ?, retries = retries + ? WHERE name = ?",
+                "UPDATE outputs SET error = ?, error_at = ?, retries = retries + ?, connected = 0"
+                " WHERE name = ?",
                 (storable(reason), self.now(), retries, output),
             )
 
     def recovered(self, output: str, retries: int) -> None:
         """Note that an output works again, and how often it tried since last noted."""
         with self.transaction() as db:
-            query = "UPDATE outputs SET error = NULL, retries = retries + ? WHERE name = ?"
+            query = (
+                "UPDATE outputs SET error = NULL, retries = retries + ?, connected = 1"
+                " WHERE name = ?"
+            )
             db.execute(query, (retries, output))
 
     # -- requests of other processes ------------------------------------------------------------
@@ -181,6 +202,44 @@ def _obey(db: sqlite3.Connection, verb: str, output: str, argument: str) -> None
         )
     elif verb in ("pause", "resume"):
         db.execute("UPDATE outputs SET paused = ? WHERE name = ?", (verb == "pause", output))
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_asked(output), verb))
+
+
+def _asked(output: str) -> str:
+    """Where the journal keeps what was last asked of an output."""
+    return f"asked {output}"
+
+
+def excluded_key(output: str) -> str:
+    """Where the journal counts telegrams that an output is not to have."""
+    return f"excluded {output}"
+
+
+def _exclude(db: sqlite3.Connection, output: str, count: int) -> None:
+    if count:
+        db.execute(
+            "INSERT INTO meta VALUES (?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET value = value + excluded.value",
+            (excluded_key(output), count),
+        )
+
+
+def _remove(db: sqlite3.Connection, rows: Sequence[Row]) -> int:
+    """Let go of entries aside; returns how many there were."""
+    if not rows:
+        return 0
+    return db.executemany("DELETE FROM aside WHERE id = ?", [(row.seq,) for row in rows]).rowcount
+
+
+def faded(rate: float | None, since: float | None, now: float) -> float:
+    """A rate as it is now, when nothing has come since it was noted.
+
+    It is a mean over the last minutes that weighs what is long ago less: it needs one number, and
+    no note while nothing happens.
+    """
+    if rate is None or since is None:
+        return 0.0
+    return rate * exp(-max(0.0, now - since) / RATE_OVER)
 
 
 def _beyond(cursor: int, outcome: Outcome) -> Outcome:
@@ -189,4 +248,5 @@ def _beyond(cursor: int, outcome: Outcome) -> Outcome:
         acknowledged=[row for row in outcome.acknowledged if row.seq > cursor],
         held=[entry for entry in outcome.held if entry[0].seq > cursor],
         dead=[entry for entry in outcome.dead if entry[0].seq > cursor],
+        excluded=[row for row in outcome.excluded if row.seq > cursor],
     )

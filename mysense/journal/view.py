@@ -86,13 +86,23 @@ class View:
         )
         return self._rows(newest, (after, limit), max_bytes)
 
-    def aside(self, output: str, kit: str, limit: int, max_bytes: int) -> list[Row]:
-        """The oldest telegrams of `kit` that were set aside at `output` and wait; by entry."""
+    def aside(
+        self, output: str, kit: str, limit: int, max_bytes: int, *, after: int = 0
+    ) -> list[Row]:
+        """The oldest telegrams of `kit` that were set aside at `output` and wait; by entry.
+
+        Args:
+            output: its name.
+            kit: whose telegrams.
+            limit: how many at most.
+            max_bytes: how much of data together, but one at least.
+            after: only entries with greater numbers.
+        """
         oldest = (
-            "SELECT id AS seq, ident, new, at, data FROM aside"
-            " WHERE output = ? AND kit = ? AND state IN ('held', 'retry') ORDER BY id LIMIT ?"
+            "SELECT id AS seq, ident, new, at, data FROM aside WHERE output = ? AND kit = ?"
+            " AND state IN ('held', 'retry') AND id > ? ORDER BY id LIMIT ?"
         )
-        return self._rows(oldest, (output, kit, limit), max_bytes)
+        return self._rows(oldest, (output, kit, after, limit), max_bytes)
 
     def ident(self, number: int) -> Ident:
         """The ident with this number."""

@@ -284,8 +284,7 @@ POISON = [
     "unable to parse 'data v=': missing field value",
     "unable to parse 'data v=1 99999999999': time outside range",
     "partial write: unable to parse 'data v=': bad timestamp dropped=0",
-    'partial write: field type conflict: input field "z" on measurement "other" is type float, '
-    + "already exists as type string dropped=1",
+    'partial write: field type conflict: input field "z" on measurement "other" is type float dr',
     'field type conflict: input field "z" on measurement "other" is type float',
     "partial write: points beyond retention policy dropped=1",
     "points beyond retention policy",
