@@ -61,6 +61,7 @@ demo: $(VENV)/.run  ## a kit and a server in one go; INFLUX=host:port goes over 
 .PHONY: test
 test: $(TESTED)/.wheel  ## all tests over the built wheel; TESTS=tests/cli ARGS=-x for some
 	$(call need,command -v influxd,influxdb,(the tests run a real server))
+	$(call need,command -v victoria-metrics,victoria-metrics,(the tests let it read our lines))
 	$(call need,command -v systemd-analyze,systemd,(the tests check the service unit))
 	@cd build && MYSENSE_TEST_INSTALLED=1 $(abspath $(TESTED))/bin/pytest \
 		-c ../pyproject.toml --rootdir=.. $(addprefix ../,$(TESTS)) $(ARGS)

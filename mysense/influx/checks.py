@@ -191,9 +191,9 @@ def _is_admin(server: Server) -> bool:
 
 
 def _refusal(server: Server, place: Place) -> Answer | None:
-    """What a body without a line is answered, which is checked for everything but lines."""
+    """What a body of a comment alone is answered, which is looked at for everything but lines."""
     try:
-        server.write(place.database, b"", place.rp or None, org=place.org)
+        server.write(place.database, b"#", place.rp or None, org=place.org)
     except Answer as answer:
         return None if answer.status == Http.BAD_REQUEST else answer  # 400: it wants lines
     return None
