@@ -14,10 +14,12 @@ from mysense.loader import Loader, home
 from mysense.options import option
 from mysense.paths import state_folder
 from mysense.plugin import Plugin, Publisher, Sensor, Subscriber
+from mysense.provision.settings import ProvisionSettings
 from mysense.settings import Fault, SettingsError, Source, closest, is_section
 from mysense.telegram import Ident, short
+from mysense.trust import Mode
 
-CORE = ("process", "id", "journal")
+CORE = ("process", "id", "journal", "provision")
 
 
 @attrs.frozen(kw_only=True)
@@ -27,6 +29,12 @@ class ProcessSettings:
     plugins: tuple[str, ...] = option((), "folders with plugins of your own, My<NAME>.py files")
     quality: bool = option(False, "sends what speaks against values as the text field quality")
     average: tuple[str, ...] = option((), "fields that are averaged where two sensors measure them")
+    clock: Mode = option(
+        "auto",
+        "when the clock of this machine is taken for right: synchronised, when a time server was"
+        " heard; auto, also where a clock module agrees and in a virtual machine; trusted, always."
+        " Until then what its own sensors measure is kept, and gets its time afterwards",
+    )
     log: Literal["debug", "info", "warning", "error"] = option(
         "info", "how much is told on stderr while it runs"
     )
@@ -87,6 +95,7 @@ class Application:
     process: ProcessSettings
     id: IdSettings
     journal: JournalSettings
+    provision: ProvisionSettings
     loader: Loader
     configured: tuple[Configured, ...]
     source: Source = attrs.field(repr=False)
@@ -110,7 +119,7 @@ class Application:
         """
         source = Source(path, overrides, environ)
         core = [source.structure(*pair) for pair in zip(CORE, _CORE_CLASSES, strict=True)]
-        process, ident, journal = core
+        process, ident, journal, provision = core
         loader = plugin_loader(source, process or ProcessSettings())
         sections = [*source.sections, *filter(source.switched_on, loader.found)]
         configured = tuple(
@@ -121,7 +130,7 @@ class Application:
         if ident is not None:
             _check_ident(source, ident, needed=_samples(configured))
         source.finish()
-        return cls(path, process, ident, journal, loader, configured, source)
+        return cls(path, process, ident, journal, provision, loader, configured, source)
 
     def section(self, name: str) -> Configured:
         """What is configured in `name`, else that plugin with its environment and defaults.
@@ -190,7 +199,7 @@ class Application:
         return [c for c in self.configured if c.on and issubclass(c.plugin, of)]
 
 
-_CORE_CLASSES = (ProcessSettings, IdSettings, JournalSettings)
+_CORE_CLASSES = (ProcessSettings, IdSettings, JournalSettings, ProvisionSettings)
 
 
 def default_path() -> Path:

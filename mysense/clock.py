@@ -1,4 +1,4 @@
-"""The clocks that sampling goes by; a test brings its own."""
+"""The clocks that sampling goes by, and the seconds that it names its telegrams by."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import time
 
 
 class Clock:
-    """The machine's clocks."""
+    """The machine's clocks; a test brings its own."""
 
     def monotonic(self) -> float:
         """Seconds that never jump; what intervals are measured with."""
         return time.monotonic()
+
+    def boottime(self) -> float:
+        """Seconds since this machine was started, those in which it slept too; they never jump."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def wall(self) -> float:
         """Unix seconds, as right as this machine knows; may jump when somebody sets it."""
@@ -30,27 +34,39 @@ class Seconds:
 
     Args:
         clock: what to go by.
+        last: the newest time that the journal has of this kit.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, last: int = 0) -> None:
         self._clock = clock
-        self._offset = self._seen = clock.wall() - clock.monotonic()
-        self._last = 0
+        self._seen = clock.wall() - clock.boottime()
+        self._offset = max(self._seen, last - clock.boottime())
+        self.last = last
+        """The last time that was given, or that the journal has."""
 
-    @property
-    def ahead(self) -> float:
-        """Seconds until the next telegram would not share its second with the last one."""
-        return self._last + 1 - (self._clock.monotonic() + self._offset)
+    def ahead(self, elapsed: float) -> float:
+        """Seconds until an interval that ends would not share its second with the last one."""
+        return self.last + 1 - (elapsed + self._offset)
 
-    def next(self) -> tuple[int, float]:
-        """The time of a telegram that ends now, and by how many seconds the clock was set since."""
-        now = self._clock.monotonic()
-        offset = self._clock.wall() - now
-        jump, self._seen = offset - self._seen, offset
-        if int(now + offset) > self._last:
+    def date(self, elapsed: float, offset: float | None = None) -> int:
+        """The time of a telegram whose interval ended at `elapsed` of the boot-time clock.
+
+        Args:
+            elapsed: seconds of that clock.
+            offset: Unix seconds when that clock began; as the wall clock has it now if not given.
+        """
+        if offset is None:
+            offset = self._clock.wall() - self._clock.boottime()
+        if int(elapsed + offset) > self.last:
             self._offset = offset
-        self._last = max(int(now + self._offset), self._last + 1)
-        return self._last, jump if abs(jump) > JUMP else 0.0
+        self.last = max(int(elapsed + self._offset), self.last + 1)
+        return self.last
+
+    def jump(self) -> float:
+        """By how many seconds the clock was set since this was last asked; 0 where it was not."""
+        offset = self._clock.wall() - self._clock.boottime()
+        jump, self._seen = offset - self._seen, offset
+        return jump if abs(jump) > JUMP else 0.0
 
 
-JUMP = 2.0  # seconds between two telegrams that are not yet a jump, but a clock being regulated
+JUMP = 2.0  # seconds between two looks that are not yet a jump, but a clock being regulated

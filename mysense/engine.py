@@ -21,6 +21,7 @@ from mysense.journal.retention import trim
 from mysense.plugin import Plugin, Publisher, Subscriber
 from mysense.sampling import Sampling, Worker
 from mysense.service import Heart, Service
+from mysense.trust import Hold
 
 STOP_WITHIN = 1.5  # seconds; what still hangs then is left to the end of the process
 _TICK = 0.25
@@ -72,7 +73,7 @@ class Engine:
         ]
         self.sampling = sampling
         if sampling is not None:
-            sampling.attach(journal, once=once)
+            sampling.attach(journal, once=once, max_mb=(limits or Limits()).max_mb)
         self._heart = Heart(Service(), journal, sampling)
         self._limits = limits or Limits()
         self._once = once
@@ -130,7 +131,8 @@ class Engine:
     @property
     def done(self) -> bool:
         """Whether all inputs are finished and every output has settled what they gave."""
-        return self._read_out and self.drained
+        waits = self.sampling is not None and self.sampling.waiting
+        return self._read_out and self.drained and not waits
 
     @property
     def _read_out(self) -> bool:
@@ -172,8 +174,14 @@ class Engine:
             f"journal at {self.journal.head}",
             failing and f"busy or failing: {', '.join(failing)}",
             stopped and f"stopped: {', '.join(stopped)}",
+            self._hold and f"telegrams wait for the right time: {self._hold.text}",
         ]
         return "; ".join(part for part in parts if part)
+
+    @property
+    def _hold(self) -> Hold | None:
+        """Why the clock is not to be trusted."""
+        return self.sampling.hold if self.sampling else None
 
     def tick(self) -> None:
         """What is to be done now and then: obey requests, keep the journal within its limits."""
@@ -190,6 +198,8 @@ class Engine:
     def _obey(self) -> None:
         for verb, output in self.journal.obey():
             _log.info("%s %s, as asked", verb, output)
+            if verb == "accept" and not (self.sampling and self.sampling.accept(output)):
+                _log.warning("the clock is not in doubt, or cannot be right")
             for delivery in self.deliveries:
                 if delivery.name == output and verb != "pause":
                     delivery.look_aside()
@@ -201,7 +211,10 @@ class Engine:
             every = 0.0
         if now - then >= every:
             self._trimmed = now, self.journal.head
-            trim(self.journal, limits.max_mb, limits.keep_days, stop=self._interrupted)
+            days = limits.keep_days
+            if self._hold:  # by such a clock nothing is old
+                days = float("inf")
+            trim(self.journal, limits.max_mb, days, stop=self._interrupted)
 
     def _interrupted(self) -> bool:
         """Asked between the parts of a long work, which are progress too."""

@@ -9,13 +9,16 @@ from mysense.plugin import Field, Sensor, SensorSettings
 
 
 class VirtualClock(Clock):
-    """Both clocks in the hands of a test."""
+    """All clocks in the hands of a test."""
 
     def __init__(self, wall=1_600_000_000.0):
         self.now = 1000.0
         self.offset = wall - self.now
 
     def monotonic(self):
+        return self.now
+
+    def boottime(self):
         return self.now
 
     def wall(self):

@@ -24,6 +24,7 @@ VERBS = {
     "scan": "which sensors are wired here, as configuration to paste",
     "check": "would it work here? each failure with its fix",
     "status": "journal, outputs, lag, last error, dead letters, gaps",
+    "clock": "is the clock of this machine trusted? or: it is right, accept it",
     "dead": "telegrams that an output refused: list, retry, export",
     "verify": "do journal, store and server hold the same?",
     "backfill": "copy what one place has and another lacks",

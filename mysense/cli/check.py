@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 
 from mysense.application import Application, Configured, JournalSettings
@@ -12,6 +13,7 @@ from mysense.cli.common import Parser, configuration, load, say
 from mysense.errors import MySenseError
 from mysense.plugin import Finding, Sensor
 from mysense.sampling import Sampling
+from mysense.trust import day
 
 
 def main(words: list[str]) -> int:
@@ -76,6 +78,17 @@ def _kit(application: Application) -> Iterator[Finding]:
     whose = "" if application.id.serial else " (the serial number is that of this machine)"
     yield Finding(True, f"this is {ident.project}_{ident.serial}{whose}")
     yield Finding(True, f"its telegrams have {', '.join(ident.fields[1:])}")
+    yield from _clock(sampling)
+
+
+def _clock(sampling: Sampling) -> Iterator[Finding]:
+    """Whether its telegrams would get a time."""
+    hold = sampling.trust and sampling.trust.look(0)
+    if not hold:
+        yield Finding(True, f"its clock is trusted, it shows {day(time.time())}")
+        return
+    what = f"its clock is not trusted, so its telegrams would wait: {hold.text}"
+    yield Finding(False, what, hold.fix)
 
 
 def _engine(application: Application) -> Iterator[Finding]:

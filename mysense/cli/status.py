@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from mysense.cli.common import Parser, journal_path
+from mysense.journal import undated
 from mysense.journal.summary import OutputSummary, outputs
 from mysense.journal.view import View
 from mysense.replaying import replay_folder
@@ -62,6 +63,7 @@ def collect(view: View) -> dict[str, Any]:
         "kits": kits["n"],
         **dict(kept),
         "refused_by_journal": refused["n"],
+        "undated": attrs.asdict(undated.waiting(view)),
         "inputs": {row["input"]: {"positions": row["positions"]} for row in inputs},
         "outputs": {summary.name: _output(summary) for summary in outputs(view)},
         "gaps": [dict(row) for row in gaps],
@@ -89,11 +91,15 @@ def readable(status: dict[str, Any]) -> str:
     lines.append(f"telegrams {status['telegrams']} kept of {status['kits']} kits{span}")
     if status["refused_by_journal"]:
         lines.append(f"refused   {status['refused_by_journal']} on the way in, see `dead list`")
+    told = undated.Waiting(**status["undated"]).lines()
+    lines += [f"{'clock' if text is told[0] else '':10}{text}" for text in told]
     for name, output in status["outputs"].items():
         lines += ["", f"output    {name}: {_state(output)}", *_account(output)]
     for gap in status["gaps"]:
         span = _span(gap["first"], gap["last"])
-        lines.append(f"gap       {gap['output']}: {gap['count']} of {gap['kit']}{span}")
+        lines.append(
+            f"gap       {gap['output'] or '(journal)'}: {gap['count']} of {gap['kit']}{span}"
+        )
     if status["events"]:
         lines += ["", "events"]
     for event in status["events"]:

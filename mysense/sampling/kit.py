@@ -9,24 +9,22 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Iterable
 from statistics import fmean
-from types import MappingProxyType
 from typing import Protocol, Self, cast
 
 from mysense.application import Application, ProcessSettings
-from mysense.backoff import Backoff
-from mysense.clock import Clock, Seconds
+from mysense.clock import Clock
 from mysense.identity import kit_ident
 from mysense.journal import Journal
 from mysense.plugin import READING, Sensor
 from mysense.sampling import quality
 from mysense.sampling.fields import channels_of, shared
+from mysense.sampling.outbox import Outbox
 from mysense.sampling.sampler import Sampler
 from mysense.telegram import Ident, Telegram, Value
+from mysense.trust import Hold, Trust
 
-_KEPT = 10_000  # telegrams in memory while the journal cannot be written; a week of minutes
 _TRIES = 3  # readings that `once` takes of a sensor which does not answer at first
 _LOOK = 1.0  # seconds between two looks whether a sensor hangs
 _log = logging.getLogger("mysense.sampling")
@@ -49,6 +47,7 @@ class Sampling:
         sensors: what it measures with; nothing is opened yet.
         process: `quality` and `average` of section [process].
         clock: what to go by.
+        trust: whether the wall clock is right; None believes it as it is.
     """
 
     name = "sampling"
@@ -59,8 +58,10 @@ class Sampling:
         sensors: Iterable[Sensor],  # type: ignore[type-arg]  # any settings will do
         process: ProcessSettings,
         clock: Clock | None = None,
+        trust: Trust | None = None,
     ) -> None:
         self._clock = clock or Clock()
+        self.trust = trust
         self.samplers = [
             Sampler(sensor, channels_of(sensor), self._report, self._clock) for sensor in sensors
         ]
@@ -75,7 +76,7 @@ class Sampling:
         self._units = dict(zip(self.ident.fields, self.ident.units, strict=True))
         self._quality = process.quality
         self._made = 0
-        self._seconds = Seconds(self._clock)
+        self._outbox = Outbox(self.ident, self.name, self._clock, trust, self._report)
         self._start: float | None = None
         self._ticked: float | None = None
         self._ends: dict[float, float] = {}  # interval -> when the one under way ends, monotonic
@@ -84,9 +85,7 @@ class Sampling:
         self._once = False
         self._stop = threading.Event()
         self._journal: Journal | None = None
-        self._unsaved: deque[Telegram] = deque()
         self._lock = threading.Lock()
-        self._failing = Backoff(_log, 60.0)
 
     @classmethod
     def of(cls, application: Application) -> Self | None:
@@ -103,11 +102,36 @@ class Sampling:
             _log.info("%s reads telegrams, so local sensors are off: %s", subscribers[0], names)
             return None
         sensors = [cast("Sensor", configured.make()) for configured in on]  # type: ignore[type-arg]  # as above
-        return cls(application.ident(), sensors, application.process)
+        clock = Clock()
+        simulated = all(_is_simulated(sensor) for sensor in sensors)
+        trust = Trust(clock, application.process.clock, simulated=simulated)
+        return cls(application.ident(), sensors, application.process, clock, trust)
 
-    def attach(self, journal: Journal, *, once: bool) -> None:
-        """Say where telegrams go, and whether one is enough."""
+    def attach(self, journal: Journal, *, once: bool, max_mb: float = float("inf")) -> None:
+        """Say where telegrams go, whether one is enough, and how large the journal may become."""
         self._journal, self._once = journal, once and self.limit is None
+        self._outbox.attach(journal, once=once, max_mb=max_mb)
+
+    @property
+    def hold(self) -> Hold | None:
+        """Why telegrams wait for a clock that can be trusted; None where they do not."""
+        return self._outbox.hold
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some telegram has no time yet."""
+        return self._outbox.waiting
+
+    def accept(self, boot: str) -> bool:
+        """Take the clock for right, because a person says so.
+
+        Args:
+            boot: the start of the machine in which that was said.
+
+        Returns:
+            whether the clock was in doubt, and could be right.
+        """
+        return self.trust is not None and boot == self.trust.boot and self._outbox.accept()
 
     # -- the threads of the engine ---------------------------------------------------------------
 
@@ -162,13 +186,21 @@ class Sampling:
                 self._close([sampler])
 
     def _run_once(self) -> None:
-        telegram = self.once()
-        if telegram is not None:
-            self._unsaved.append(telegram)
+        self._read_all()
+        self._close(self.samplers)
         self.finished = self.save()
 
     def once(self) -> Telegram | None:
-        """Read every sensor until it has given something, in this thread."""
+        """Read every sensor until it has given something, in this thread.
+
+        Returns:
+            the telegram, which goes nowhere; None where nothing was measured.
+        """
+        self._read_all()
+        values, _ = self._values(self.samplers)
+        return self._outbox.stamp(values) if values else None
+
+    def _read_all(self) -> None:
         self._once = True
         for sampler in self.samplers:
             for _ in range(_TRIES):
@@ -176,14 +208,13 @@ class Sampling:
                 if sampler.has_readings or sampler.stopped:
                     break
             sampler.sensor.close()
-        return self._telegram(self.samplers)
 
     def _on_reading(self, sampler: Sampler) -> None:
         """`interval = reading`: each reading is an interval. Waits where a second has one."""
         self._heard[sampler.name] = self._clock.monotonic()
         if self._once or not sampler.has_readings:
             return
-        while self._seconds.ahead > 0 and not self._clock.wait(self._stop, self._seconds.ahead):
+        while (ahead := self._outbox.ahead) > 0 and not self._clock.wait(self._stop, ahead):
             pass
         self._close([sampler])
         self.save()
@@ -191,18 +222,18 @@ class Sampling:
     # -- telegrams -------------------------------------------------------------------------------
 
     def _close(self, samplers: list[Sampler]) -> None:
-        telegram = self._telegram(samplers)
-        if telegram is not None:
+        """End an interval of these: a telegram with what they have measured, if they have."""
+        values, flags = self._values(samplers)
+        time = None
+        if values:
+            time = self._outbox.put(values)
             with self._lock:
-                self._unsaved.append(telegram)
                 self._made += 1
+        if flags:
+            self._report("quality", "flags", flags, time)
 
-    def _telegram(self, samplers: list[Sampler]) -> Telegram | None:
-        """What these have measured, as one telegram that ends now; None where nothing was."""
-        with self._lock:
-            time, jump = self._seconds.next()
-        if jump:
-            self._report("clock", "jump", f"the clock was set by {jump:+.0f} s")
+    def _values(self, samplers: list[Sampler]) -> tuple[dict[str, Value], str]:
+        """What these have measured since they were last asked, and what speaks against it."""
         found: dict[str, list[float]] = {}
         raw: dict[str, list[float]] = {}
         flags: dict[str, set[str]] = {}
@@ -216,33 +247,18 @@ class Sampling:
             for name, some in taken.flags.items():
                 flags.setdefault(name, set()).update(some)
         values = {name: fmean(some) for name, some in found.items()}
-        return self._joined(time, values, {name: fmean(some) for name, some in raw.items()}, flags)
-
-    def _joined(
-        self,
-        time: int,
-        values: dict[str, float],
-        raw: dict[str, float],
-        flags: dict[str, set[str]],
-    ) -> Telegram | None:
         for name in self._damp.among(values, self._units, self._clock.monotonic()):
             flags.setdefault(name, set()).add("humid")
+        data: dict[str, Value] = {**values, **{name: fmean(some) for name, some in raw.items()}}
         told = quality.text(flags)
-        if told:
-            self._report("quality", "flags", told, time)
-        if not values:
-            return None
-        data: dict[str, Value] = {"time": time, **values, **raw}
-        if told and self._quality:
+        if told and values and self._quality:
             data["quality"] = told
-        return Telegram(self.ident, MappingProxyType(data))
+        return data, told
 
     # -- the journal -----------------------------------------------------------------------------
 
     def _report(self, who: str, kind: str, text: str, time: int | None = None) -> None:
         """Write an event down; where that fails it is in the log at least."""
-        if who == "clock":
-            _log.warning("%s", text)
         if self._journal is None:
             return
         try:
@@ -252,17 +268,8 @@ class Sampling:
 
     def save(self) -> bool:
         """Commit what was measured; what the journal cannot take now is kept for the next time."""
-        with self._lock:
-            if not self._unsaved or self._journal is None:
-                return True
-            try:
-                self._journal.append(list(self._unsaved), source=self.name)
-            except sqlite3.Error as wrong:
-                self._failing.failed(f"journal: {wrong}; telegrams are kept in memory")
-                while len(self._unsaved) > _KEPT:
-                    lost = self._unsaved.popleft()
-                    _log.error("no room left in memory either: lost the telegram of %d", lost.time)
-                return False
-            self._unsaved.clear()
-            self._failing.recovered()
-            return True
+        return self._outbox.save()
+
+
+def _is_simulated(sensor: Sensor) -> bool:  # type: ignore[type-arg]  # any settings will do
+    return str(getattr(sensor.settings, "backend", "")).startswith("sim")

@@ -259,7 +259,7 @@ def test_what_a_busy_journal_cannot_take_is_kept(journal):
 
 def test_memory_is_bounded_and_what_is_lost_is_said(journal, monkeypatch, caplog):
     """A journal that stays unwritable for days does not end the process."""
-    monkeypatch.setattr("mysense.sampling.kit._KEPT", 3)
+    monkeypatch.setattr("mysense.sampling.outbox.KEPT", 3)
     clock = VirtualClock()
     sampling = kit(journal, Scripted(), clock=clock)
     monkeypatch.setattr(journal, "append", lambda *a, **k: (_ for _ in ()).throw(sqlite3.Error()))
