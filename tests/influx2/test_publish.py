@@ -302,6 +302,32 @@ def test_types_of_an_organisation_are_its_own(influx2, project):
     assert rows == [{"time": NOW, "v": "2"}]
 
 
+def test_types_of_the_tokens_own_organisation_are_not_taken_for_others(fake2, project):
+    """Queries are answered for the organisation of the token, whichever is meant."""
+    (own,) = fake2.request("GET", "/api/v2/orgs?org=first")[1]["orgs"]
+    fake2.bucket(own, "signals")
+    fake2.write("first", "signals", f'data v="text" {NOW}')
+    options = {"api": "2", "layout": "org", "token": Secret(fake2.token)}
+    with published(fake2.port, **options) as publisher:
+        publisher.publish(batch(kit(project), {"v": 1.0}))
+    (org,) = fake2.request("GET", f"/api/v2/orgs?org={project}")[1]["orgs"]
+    assert readable(fake2, org, "signals")("SELECT v FROM data") == [{"time": NOW, "v": 1}]
+
+
+def test_fields_of_others_are_not_tried_out_again(fake2, project):
+    """Where types cannot be asked for, what was learned holds, and nothing is sent.
+
+    A text could make the field one of texts in the next shard, for every kit there.
+    """
+    options = {"api": "2", "layout": "org", "token": Secret(fake2.token)}
+    with published(fake2.port, **options) as publisher:
+        publisher.publish(batch(kit(project, "a"), {"v": 1.0}))
+        asked = len(fake2.requests)
+        with pytest.raises(Refused):
+            publisher.publish(batch(kit(project, "b"), {"v": "text"}))
+    assert len(fake2.requests) == asked
+
+
 def test_a_project_without_an_organisation_holds_its_kits(influx2, project):
     """Those of other projects go on."""
     options = {"api": "2", "layout": "org", "token": Secret(influx2.token), "create": False}
