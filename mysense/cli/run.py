@@ -83,6 +83,8 @@ def _test(application: Application, sampling: Sampling | None) -> int:
         telegram = sampling.once()
         if telegram is None:
             return FAILED
+        if hold := sampling.trust and sampling.trust.look(0):
+            say(f"the clock is not trusted, its time may be wrong: {hold.text}")
         print(jsonlines.line(telegram))
     for subscriber in application.subscribers():
         with subscriber:
