@@ -15,6 +15,7 @@ if __name__ == "__main__" and not __package__:  # started as a file
 import re
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -25,12 +26,16 @@ from mysense.influx.databases import Databases
 from mysense.influx.http import ServerSettings
 from mysense.influx.rounds import Rounds
 from mysense.influx.start import check_start, parse_start
+from mysense.influx.sweep import Sweep
 from mysense.options import option
 from mysense.plugin import Finding, InputSettings, Position, Refusal, RetryLater, Subscriber
 from mysense.telegram import Telegram
 
 _ANY = re.compile(".*", re.IGNORECASE)
 _FLOOR = ""  # the key of where reading began, which is no database's name
+_HOURS = "#"  # behind a database's name, the key of what a sweep compares with
+_FIRST_SWEEP = 300.0  # seconds after the start, at most: late rows may have come meanwhile
+_SWEEPING = 0.25  # seconds of a poll that a sweep may take
 _LOOK = 1.0  # seconds after which databases at rest are looked at, however much others have
 
 
@@ -56,6 +61,19 @@ class InfluxSubSettings(ServerSettings, InputSettings):
     )
     update: float = option(60.0, "seconds between two looks for new databases", low=1, high=86_400)
     rp: str = option("", "retention policy to read; empty: each database's default")
+    sweep: float = option(
+        3600.0,
+        "seconds between two sweeps for rows that were written late with old times; 0: none",
+        low=0,
+        high=7 * 86_400,
+    )
+    sweep_days: int = option(
+        7,
+        "days that a sweep looks back; must be less than [journal] keep_days, because the journal "
+        "tells what is there already",
+        low=1,
+        high=365,
+    )
 
 
 class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
@@ -75,6 +93,10 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
         self._given: Position | None = None  # what poll returned last
         self._reach: Reach | None = None
         self._list_at = self._look_at = 0.0
+        self._sweep = Sweep(self._ahead)
+        self._sweep_at = self._swept_at = 0.0
+        self.sweeps = 0
+        """How many sweeps came to their end."""
 
     def _new_rounds(self) -> Rounds:
         options = self.settings
@@ -86,6 +108,8 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
         self._rounds = self._new_rounds()
         self._cursors, self._given, self._reach = {}, None, None
         self._list_at = 0.0
+        self._sweep.stop()
+        self._sweep_at = time.monotonic() + min(self.settings.sweep, _FIRST_SWEEP)
 
     def close(self) -> None:
         """Drop the connections."""
@@ -115,19 +139,62 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
         while True:
             if self._rounds.done:
                 if looked:
-                    return []
+                    return self._swept()
                 looked = True
                 self._look()
                 continue
             items, moved = self._rounds.step()
-            for cursor in moved:
-                self._position[cursor.database] = cursor.entry
+            self._keep(moved)
             if items:
+                with suppress(RetryLater):  # a sweep can wait, what was read cannot
+                    items = items + self._swept(now_and_then=True)
                 return items
 
     def _look(self) -> None:
         self._rounds.look()
         self._look_at = time.monotonic() + _LOOK
+
+    def _swept(self, *, now_and_then: bool = False) -> list[Telegram | Refusal]:
+        """What a sweep finds while there is nothing else to do, or for once a second."""
+        begin = time.monotonic()
+        if self.settings.sweep and begin >= self._sweep_at:
+            self._sweep_at = begin + self.settings.sweep
+            if self._sweep.done:
+                self._sweep.begin(self._cursors.values(), self._rounds.now)
+        if now_and_then and begin < self._swept_at + _LOOK:
+            return []
+        items: list[Telegram | Refusal] = []
+        while not (items or self._sweep.done) and time.monotonic() < begin + _SWEEPING:
+            items, moved = self._sweep.step()
+            self._keep(moved)
+            if self._sweep.done:
+                self._swept_all()
+            elif now_and_then or self._sweep.waits:
+                break
+        self._swept_at = time.monotonic()
+        return items
+
+    def _swept_all(self) -> None:
+        self.sweeps += 1
+        if self._sweep.found:
+            self.log.info("a sweep found %d rows that were written late", self._sweep.found)
+
+    def _keep(self, moved: Iterable[Cursor]) -> None:
+        """Put into the position where these stand now."""
+        for cursor in moved:
+            name = cursor.database
+            if self._cursors.get(name) is not cursor:
+                continue  # it was dropped meanwhile
+            for key, value in ((name, cursor.entry), (name + _HOURS, cursor.ledger.entry)):
+                if value:
+                    self._position[key] = value
+                else:
+                    self._position.pop(key, None)
+
+    def _new_cursor(self, name: str) -> Cursor:
+        assert self._reach is not None, "there are no cursors without it"
+        position = self._position
+        return Cursor(name, self._reach, position.get(name), position.get(name + _HOURS, ""))
 
     def _align(self, position: Position | None) -> None:
         """Go back to wherever the journal says that reading stands."""
@@ -136,30 +203,44 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
             name
             for name, cursor in self._cursors.items()
             if cursor.entry != self._position.get(name)
+            or cursor.ledger.entry != self._position.get(name + _HOURS, "")
         ]
         if stale:
-            assert self._reach is not None, "there are no cursors without it"
             for name in stale:
-                self._cursors[name] = Cursor(name, self._reach, self._position.get(name))
+                self._cursors[name] = self._new_cursor(name)
             self._rounds.visit(self._cursors.values())
+            if not self._sweep.done:
+                self._sweep.begin(self._cursors.values(), self._rounds.now)
 
     def _list(self, position: Position | None) -> None:
         found = self._databases.matching()
         if self._reach is None:
             self._reach = self._first_reach(position)
+            known = {key.removesuffix(_HOURS) for key in self._position} - {_FLOOR}
+        else:
+            known = set(self._cursors)
+        for name in known.difference(found):
+            self._forget_gone(name)
         self._list_at = time.monotonic() + self.settings.update
         if set(found) != self._cursors.keys():
             self._cursors = {
-                name: self._cursors.get(name) or Cursor(name, self._reach, self._position.get(name))
-                for name in found
+                name: self._cursors.get(name) or self._new_cursor(name) for name in found
             }
             self._rounds.visit(self._cursors.values())
         self._rounds.wake()
 
+    def _forget_gone(self, name: str) -> None:
+        """What comes under the name of a database that was dropped, is another one."""
+        if name in self._position and self._databases.is_gone(name):
+            self._position.pop(name)
+            self._position.pop(name + _HOURS, None)
+            self.log.warning("database %s is gone; if it comes again, it is read anew", name)
+
     def _first_reach(self, position: Position | None) -> Reach:
         options = self.settings
         floor = self._first_floor() if position is None else position.get(_FLOOR)
-        return Reach(options.bufsize, options.overlap, floor, options.rp)
+        days = options.sweep_days if options.sweep else 0
+        return Reach(options.bufsize, options.overlap, floor, options.rp, days)
 
     def _first_floor(self) -> int | None:
         start = parse_start(self.settings.start)

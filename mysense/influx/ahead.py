@@ -44,14 +44,14 @@ class Ahead:
         self._waiting: deque[tuple[Any, Future[Reply]]] = deque()
         self._loads: Callable[[bytes], Any] = json.loads
         self._lock = threading.Lock()
-        self._stopped = False
+        self._stopped = threading.Event()
 
     def open(self) -> None:
         """Get ready. Raises Misconfigured."""
         from concurrent.futures import ThreadPoolExecutor
 
         self.close()
-        self._stopped = False
+        self._stopped.clear()
         self._loads = _decoder()
         self._servers = [Server(self._settings) for _ in range(CONNECTIONS)]
         for server in self._servers:
@@ -72,7 +72,7 @@ class Ahead:
 
     def interrupt(self) -> None:
         """From any thread: whoever waits for a reply gets RetryLater soon."""
-        self._stopped = True
+        self._stopped.set()
         for server in self._servers:
             server.interrupt()
 
@@ -110,6 +110,11 @@ class Ahead:
         if self._pool is None:
             raise RetryLater("not open")
         return self._pool.submit(self._ask, ";".join(statements)).result()
+
+    def rest(self, seconds: float) -> None:
+        """Wait so long, or until somebody interrupts. Raises RetryLater then."""
+        if self._stopped.wait(max(seconds, 0)):
+            raise RetryLater("interrupted")
 
     def drop(self) -> None:
         """Forget the requests under way."""

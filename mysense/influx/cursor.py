@@ -8,19 +8,27 @@ before are known by their digests.
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from mysense.influx.columns import Columns
 from mysense.influx.idents import Idents, InfoReader
+from mysense.influx.ledger import HOUR, Ledger
 from mysense.influx.naming import quote_identifier
 from mysense.influx.rows import Plan, Row
+from mysense.influx.trail import Batch, Trail
+from mysense.influx.trust import Trust
 from mysense.telegram import DAY
 
-_REMEMBERED = 4  # windows with rows; more than there are requests under way
+if TYPE_CHECKING:
+    from mysense.influx.windows import Window
+
+HELD = 4  # windows that may wait to be counted once more
+_OLDER = 2  # entries of a position that was kept before there were sweeps
+_REMEMBERED = HELD + 3  # windows with rows; more than there are requests under way
 WEEK = 7 * DAY  # the width of a shard, by default
 
 
@@ -33,12 +41,21 @@ class Reach:
         overlap: seconds behind the newest row that are read again.
         floor: the second at which reading began, or None for each database's own beginning.
         rp: retention policy, or "" for each database's default.
+        sweep_days: of so many days what is read is written down by the hour; 0: of none.
     """
 
     bufsize: int = 10_000
     overlap: int = 120
     floor: int | None = None
     rp: str = ""
+    sweep_days: int = 0
+
+    def horizon(self, now: float) -> int | None:
+        """The second from which on sweeps look for late rows, a full hour; None: nowhere."""
+        if not self.sweep_days:
+            return None
+        since = (int(now) // HOUR - 24 * self.sweep_days) * HOUR
+        return since if self.floor is None else max(since, self.floor)
 
 
 @attrs.frozen
@@ -63,30 +80,53 @@ class Cursor:
         database: its name, that of a kit.
         reach: what holds for all.
         entry: what `entry` gave before, or None.
+        hours: what `ledger.entry` was before.
     """
 
-    def __init__(self, database: str, reach: Reach, entry: Sequence[Any] | None = None) -> None:
+    def __init__(
+        self,
+        database: str,
+        reach: Reach,
+        entry: Sequence[Any] | None = None,
+        hours: str = "",
+    ) -> None:
         self.database = database
         self.reach = reach
+        self.infos = InfoReader(database)
+        self.failed = ""
+        """Why this database cannot be read; empty where it can."""
+        self.retry_at = 0.0
+        self.told = ""
+        """What somebody should know of it; whoever tells it empties it."""
+        self.turn = 0
+        """Goes up when answers under way cease to count."""
+        self._start(entry, hours)
+
+    def _start(self, entry: Sequence[Any] | None, hours: str) -> None:
         self.entry = entry
-        """The position in this database: `[second, [digests]]`, or None: nothing read yet."""
+        """The position in this database: `[second, [digests], hours]`, None: nothing read yet."""
         self.second: int | None = entry[0] if entry else None
         # of these digests only the upper limit of their seconds is known: they may leave together
         self.seen: dict[str, int] = dict.fromkeys(entry[1], entry[0]) if entry else {}
-        self.infos = InfoReader(database)
+        fresh = entry[2] if entry and len(entry) > _OLDER else ""
+        self.ledger = Ledger(hours, fresh)
+        self.trail = Trail(self.ledger, self.resume_at if entry else None)
         self.idents = Idents(self.infos.plain)
         self.columns: Columns | None = None
         self.plan = Plan(Columns())
+        self.trust = self._new_trust()
+        self.held: deque[Window] = deque()
+        """Windows that were read, and what they give has to wait."""
         self.low: int | None = None
         """The second at which the next window begins; None until it is known."""
         self.width = DAY
         self.idle = False
         """Whether everything up to now has been read."""
         self.probed: object = None  # what was there when last looked
-        self.failed = ""
-        """Why this database cannot be read; empty where it can."""
-        self.retry_at = 0.0
-        self.expected = reach.bufsize // 4
+        self.missing = False
+        """Whether the newest row that was given is not there any more."""
+        self._missed: int | None = None  # the newest row that is known to be missing
+        self.expected = self.reach.bufsize // 4
         self._read: list[Read] = []
         self._known: Counter[int] = Counter()
         self._disputed: tuple[int, int, int | None] | None = None
@@ -94,8 +134,6 @@ class Cursor:
         self._planned: int | None = None
         self._until: int | None = None  # where the next window ends, if that is settled
         self._doubted: tuple[int, int, int] | None = None
-        self.turn = 0
-        """Goes up when answers under way cease to count."""
 
     def source(self, series: str) -> str:
         """`series` as FROM takes it."""
@@ -124,6 +162,11 @@ class Cursor:
             end, reaches_now = self._until, False
         self._planned = None if reaches_now else end
         return low, self._planned, before if before is not None and before < low else None
+
+    @property
+    def read_upto(self) -> int | None:
+        """Where the next window to be taken begins."""
+        return self.held[-1].high if self.held else self.low
 
     @property
     def _unsure(self) -> int | None:
@@ -212,11 +255,51 @@ class Cursor:
         """Answers still under way do not count: ask again from `low` on."""
         self.turn += 1
         self._planned = None
+        self.held.clear()
 
     def know(self, columns: Columns) -> None:
         """Name these columns from now on."""
         self.columns = columns if self.columns is None else self.columns | columns
         self.plan = Plan(self.columns)
+        self.trust = self._new_trust()
+
+    def _new_trust(self) -> Trust:
+        columns = self.columns or Columns()
+        fields = len(columns.numbers) + len(columns.others)
+        return Trust(fields, len(columns.info_fields), self.plan.tags_from)
+
+    def follow(self, low: int, rows: Batch) -> None:
+        """All rows from `low` on were read: `rows`, as far as a sweep will look at them."""
+        if (since := self.resume_at) is not None:
+            self.trail.read(low, rows, since)
+
+    def write(self) -> None:
+        """Make the entry anew."""
+        fresh = self.ledger.fresh
+        self.entry = [self.second, list(self.seen), *([fresh] if fresh else [])]
+
+    def misses(self, rows: Sequence[Row]) -> bool:
+        """Whether none of `rows`, read from `resume_at` on, was there when it was last read."""
+        second = self.second
+        if second is None or self._missed == second or (rows and rows[0][0] <= second):
+            return False
+        self.missing, self.idle = True, False
+        self.rewind()
+        return True
+
+    def accept_missing(self) -> None:
+        """Rows were deleted; others before them are still there."""
+        self.missing, self._missed = False, self.second
+        self.told = (
+            "the newest rows that were read are gone, older ones are not: somebody deleted "
+            "some, or made it anew and filled it again; reading goes on where it was"
+        )
+
+    def begin_anew(self, why: str) -> None:
+        """Read the database from its beginning, as if for the first time."""
+        self.rewind()
+        self._start(None, "")
+        self.told = f"{why}; it was dropped, or all of it has expired: it is read anew"
 
     @property
     def resume_at(self) -> int | None:

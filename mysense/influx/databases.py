@@ -10,6 +10,7 @@ from mysense.errors import TelegramError
 from mysense.influx.ahead import Ahead
 from mysense.influx.http import Answer
 from mysense.influx.idents import split_name
+from mysense.influx.statements import is_not_there, show_keys
 from mysense.plugin import RetryLater
 
 
@@ -49,6 +50,18 @@ class Databases:
                 f"databases cannot be listed: {denied}; name them in the option databases"
             )
         return sorted(name for name in self._named or listed if self._is_wanted(name))
+
+    def is_gone(self, name: str) -> bool:
+        """Whether the server says that there is no such database; one may be merely forbidden.
+
+        Raises:
+            RetryLater: the server does not answer.
+        """
+        try:
+            (result,) = self._ahead.ask([show_keys(name)]).results
+        except Answer as answer:
+            return is_not_there(answer.message)
+        return is_not_there(str(result.get("error", "")))
 
     def _listed(self) -> tuple[list[str], str]:
         """The names, and why there are none."""

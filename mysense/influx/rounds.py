@@ -10,9 +10,11 @@ from typing import Any
 
 from mysense.influx.ahead import Ahead, Reply
 from mysense.influx.collector import paused
-from mysense.influx.cursor import Cursor
+from mysense.influx.cursor import HELD, Cursor
 from mysense.influx.http import Answer
-from mysense.influx.windows import Item, Task, Window, next_task
+from mysense.influx.statements import is_not_there
+from mysense.influx.tasks import Task, next_task
+from mysense.influx.windows import Confirm, Item, Window
 from mysense.plugin import RetryLater
 
 TASKS = 200  # databases that are asked in one request
@@ -36,6 +38,8 @@ class Rounds:
         self._log = log
         self._cursors: dict[str, Cursor] = {}
         self._queue: deque[Cursor] = deque()
+        self._doubted: deque[Window] = deque()  # in the order in which they are due
+        self._anew: set[Cursor] = set()  # moved to the beginning, and nobody was told yet
         self._told: dict[str, str] = {}
         self.now = time.time()
         """The server's clock at its last answer, or this machine's before the first."""
@@ -48,9 +52,19 @@ class Rounds:
     def rewind(self) -> None:
         """Drop what is under way and ask for it again."""
         self._ahead.drop()
+        self._doubted.clear()
         for cursor in self._cursors.values():
             cursor.rewind()
         self._queue = deque(c for c in self._cursors.values() if not c.idle and not c.failed)
+
+    def look_at(self, databases: Iterable[str]) -> None:
+        """Look at these first, as far as they are at rest."""
+        for name in databases:
+            cursor = self._cursors.get(name)
+            if cursor is not None and cursor.idle and not cursor.failed:
+                if cursor in self._queue:
+                    self._queue.remove(cursor)
+                self._queue.appendleft(cursor)
 
     def look(self) -> None:
         """Begin a round: look at those at rest, and at those that failed long enough ago."""
@@ -73,7 +87,7 @@ class Rounds:
     @property
     def done(self) -> bool:
         """Whether there is nothing more to ask in this round."""
-        return not self._queue and not len(self._ahead)
+        return not self._queue and not len(self._ahead) and not self._doubted
 
     def step(self) -> tuple[list[Item], set[Cursor]]:
         """Take in one reply; returns what it gave, and the cursors that were moved.
@@ -83,21 +97,47 @@ class Rounds:
         """
         try:
             self._fill()
+            if not len(self._ahead):
+                self._rest()
+                return [], set()
             tasks, reply = self._ahead.receive()
             self._fill()  # so that the server works while this reply is being read
+            items: list[Item] = []
+            moved: set[Cursor] = set()
             if isinstance(reply, Answer):
                 self._refused(tasks, reply)
-                return [], set()
-            self.now = reply.now
-            with paused():
-                return self._take(tasks, reply)
+            else:
+                self.now = reply.now
+                with paused():
+                    items, moved = self._take(tasks, reply)
+            anew, self._anew = self._anew, set()
+            return items, moved | anew
         except Exception:  # whatever it was, nothing of this reply has been given to anybody
             self.rewind()
             raise
 
     def _fill(self) -> None:
-        while self._queue and not self._ahead.is_full:
-            self._send(self._gather())
+        while not self._ahead.is_full:
+            tasks = self._confirming() or self._gather()
+            if not tasks:
+                break
+            self._send(tasks)
+
+    def _rest(self) -> None:
+        """Wait until a window that is held can be counted once more."""
+        if self._doubted and (due := self._doubted[0].due) is not None:
+            self._ahead.rest(due - time.monotonic())
+
+    def _confirming(self) -> list[Task]:
+        tasks: list[Task] = []
+        while self._doubted and len(tasks) < TASKS:
+            window = self._doubted[0]
+            if window.turn == window.cursor.turn and window.due is not None:
+                if window.due > time.monotonic():
+                    break
+                tasks.append(Confirm(window))
+            self._doubted.popleft()
+        return tasks
 
     def _gather(self) -> list[Task]:
         tasks: list[Task] = []
@@ -111,7 +151,8 @@ class Rounds:
             tasks.append(task)
             if cursor.failed:
                 break
-        self._queue.extend(t.cursor for t in tasks if isinstance(t, Window) and t.more)
+        windows = [task for task in tasks if isinstance(task, Window) and task.more]
+        self._queue.extend(w.cursor for w in windows if len(w.cursor.held) < HELD)
         return tasks
 
     def _send(self, tasks: Sequence[Task]) -> None:
@@ -139,9 +180,17 @@ class Rounds:
             self._recovered(cursor)
         turn = cursor.turn
         items = task.take(results, now)
+        if isinstance(task, Window) and task.due is not None:
+            self._doubted.append(task)
+        self._tell(cursor)
         if not cursor.idle and (turn != cursor.turn or not isinstance(task, Window)):
             self._enqueue(cursor)
         return items
+
+    def _tell(self, cursor: Cursor) -> None:
+        if cursor.told:
+            self._log.warning("database %s: %s", cursor.database, cursor.told)
+            cursor.told = ""
 
     def _enqueue(self, cursor: Cursor) -> None:
         if cursor not in self._queue and self._cursors.get(cursor.database) is cursor:
@@ -182,6 +231,10 @@ class Rounds:
         return "the server left off without saying why"
 
     def _fail(self, cursor: Cursor, reason: str) -> None:
+        if cursor.entry is not None and is_not_there(reason):
+            cursor.begin_anew("the server does not have it any more")
+            self._anew.add(cursor)
+            self._tell(cursor)
         cursor.rewind()
         cursor.failed = reason
         cursor.retry_at = time.monotonic() + self._again

@@ -16,6 +16,7 @@ import attrs
 from mysense.errors import TelegramError
 from mysense.influx.columns import TAGS, TRUE_TIME, Columns, Key
 from mysense.influx.idents import clean_tag, clean_text
+from mysense.influx.marks import Marker
 from mysense.telegram import (
     MAX_WHOLE,
     Ident,
@@ -52,6 +53,7 @@ class Plan:
         self._others_from = self.tags_from + len(TAGS)
         self._others = tuple(map(_converter, columns.others))
         self._names = (*self._numbers, *TAGS, *(name for name, _ in columns.others))
+        self.marker = Marker(self._names, self.tags_from)
         self._stand_ins = [
             at for at in range(self._others_from, len(self._names)) if self._names[at] in TAGS
         ]

@@ -1,113 +1,64 @@
-"""What to ask about one database next, and what becomes of the answer."""
+"""Windows of time: asking for all rows of one, and making telegrams of those that are new."""
 
 from __future__ import annotations
 
+import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+
+import attrs
 
 from mysense.influx.columns import TAGS, Columns
 from mysense.influx.cursor import Cursor, Read
 from mysense.influx.idents import Info
 from mysense.influx.joining import Joiner, refusal
-from mysense.influx.naming import quote_identifier
 from mysense.influx.rows import Row, as_text, digest
+from mysense.influx.statements import (
+    Result,
+    count_values,
+    info_names,
+    infos_of,
+    rows_of,
+    select,
+    show_keys,
+    sum_of,
+)
+from mysense.influx.trail import Batch
 from mysense.plugin import Refusal
 from mysense.telegram import DAY, Telegram
 
-Result = Mapping[str, Any]
-"""What the server answered to one statement."""
-
 Item = Telegram | Refusal
 
-_PROBE = 100  # more rows than this behind the overlap are news in any case
+STEADY = 0.3  # seconds after which a row that may lack something must still be the same
 
 
-class Task(Protocol):
-    """Statements about one database, and what to do with their results."""
+@attrs.frozen
+class Found:
+    """The answer to a window: its rows, how many values each row of data has, the rest as it came.
 
-    cursor: Cursor
-    statements: list[str]
+    Attributes:
+        before: how many values there are before the window, or None where that was not asked.
+        counted: how many there are in it, counted after the rows were selected.
+        now: the server's clock.
+    """
+
+    data: list[Row]
+    infos: list[Row]
+    values: array[int]
+    before: int | None
+    counted: int
+    now: float
 
     @property
-    def weight(self) -> int:
-        """About how many rows the answer will have."""
+    def read(self) -> int:
+        """How many values the rows have together."""
+        return sum(self.values) + sum(len(row) - 2 - row[2:].count(None) for row in self.infos)
 
-    def take(self, results: Sequence[Result], now: float, /) -> list[Item]:
-        """Digest the answer; `now` is the server's clock when it gave it."""
-
-
-def next_task(cursor: Cursor, now: float) -> Task:
-    """What to ask about the database of `cursor`; `now` is the server's clock, about."""
-    if cursor.columns is None or not cursor.columns.data:
-        return Keys(cursor)
-    if cursor.low is None and not cursor.columns.info:
-        cursor.low = cursor.resume_at  # there is no ident to be looked up
-    if cursor.low is None:
-        return Begin(cursor)
-    if cursor.idle:
-        return Probe(cursor)
-    return Window(cursor, *cursor.next_range(now))
-
-
-class Keys:
-    """Asks which columns there are."""
-
-    weight = 50
-
-    def __init__(self, cursor: Cursor) -> None:
-        self.cursor = cursor
-        self.statements = [show_keys(cursor.database)]
-
-    def take(self, results: Sequence[Result], _now: float) -> list[Item]:
-        """Without a single column there is nothing to read: that is idle."""
-        self.cursor.know(Columns.read(results[0]))
-        self.cursor.idle = not (self.cursor.columns and self.cursor.columns.data)
-        return []
-
-
-def show_keys(database: str) -> str:
-    """The statement for fields and their types."""
-    return f'SHOW FIELD KEYS ON {quote_identifier(database)} FROM "data", "info"'
-
-
-def _select(columns: str, source: str) -> str:
-    return f"SELECT {columns} FROM {source}"  # noqa: S608  # every name in it is quoted
-
-
-class Begin:
-    """Asks where a database begins, or which idents hold where reading goes on."""
-
-    weight = 10
-
-    def __init__(self, cursor: Cursor) -> None:
-        self.cursor = cursor
-        columns = cursor.columns or Columns()
-        self._from = cursor.resume_at
-        data = _select(columns.select_data, cursor.source("data"))
-        info = _select(columns.select_info, cursor.source("info"))
-        self.statements: list[str] = []
-        if self._from is None:
-            first = " WHERE time <= now() ORDER BY time LIMIT 1"
-            self.statements = [data + first] + [info + first] * bool(columns.info)
-        elif columns.info:
-            newest = f' WHERE time < {self._from}s GROUP BY "label" ORDER BY time DESC LIMIT 1'
-            self.statements = [info + newest]
-
-    def take(self, results: Sequence[Result], _now: float) -> list[Item]:
-        """Set the cursor to its first window."""
-        if self.cursor.low is not None:  # asked twice
-            return []
-        rows = [row for result in results for row in _rows(result)]
-        if self._from is None:
-            data = _rows(results[0])
-            self.cursor.low = min(row[0] for row in rows) if data else None
-            self.cursor.idle = not data
-            return []
-        self.cursor.low = self._from
-        self.cursor.idents.add(_infos(self.cursor, rows))
-        return []
+    @property
+    def end(self) -> int:
+        """The second after the newest row, or 0."""
+        return max((rows[-1][0] + 1 for rows in (self.data, self.infos) if rows), default=0)
 
 
 class Window:
@@ -121,7 +72,8 @@ class Window:
 
     Last of all the values of the window itself are counted: the server shows a point that it is
     storing value by value, and half a telegram must not be given. Are there more than were read,
-    then it is asked again, up to the newest row that was seen.
+    then it is asked again, up to the newest row that was seen. Where a row may lack something all
+    the same, the window is held until they were counted once more; those after it wait for it.
     """
 
     def __init__(
@@ -130,10 +82,13 @@ class Window:
         self.cursor = cursor
         self.low = low
         self.high = high
+        self.turn = cursor.turn
+        self.due: float | None = None
+        """When to count once more (monotonic seconds); None: there is no need to."""
         self._before = before
-        self._turn = cursor.turn
         # one second is never cut: it would be cut at the same place for ever
         self._size = cursor.reach.bufsize if cursor.width > 1 else None
+        self._found: Found | None = None
         columns = cursor.columns or Columns()
         self._has_info = bool(columns.info)
         self.statements = [self._ask("data", columns.select_data)]
@@ -153,7 +108,7 @@ class Window:
 
     def _within(self, series: str, columns: str) -> str:
         until = "time <= now()" if self.high is None else f"time < {self.high}s"
-        rows = _select(columns, self.cursor.source(series))
+        rows = select(columns, self.cursor.source(series))
         return f"{rows} WHERE time >= {self.low}s AND {until}"
 
     @property
@@ -167,50 +122,52 @@ class Window:
         return self.cursor.expected
 
     def take(self, results: Sequence[Result], now: float) -> list[Item]:
-        """Make telegrams of what is new and move the cursor."""
+        """Make telegrams of what is new and move the cursor, if nothing speaks against it."""
         cursor = self.cursor
-        if cursor.turn != self._turn:
+        if cursor.turn != self.turn:
             return []
-        if cursor.low != self.low:  # the window before this one was held up
+        if cursor.read_upto != self.low:  # the window before this one was held up
             cursor.rewind()
             return []
         known = cursor.columns or Columns()
-        if not known.covers(found := Columns.read(results[1 + self._has_info])):
-            cursor.know(found)
+        if not known.covers(keys := Columns.read(results[1 + self._has_info])):
+            cursor.know(keys)
             cursor.rewind()
             return []
-        data: list[Row] = _rows(results[0])
-        infos: list[Row] = _rows(results[1]) if self._has_info else []
-        values = _values(data, cursor.plan.tags_from)
-        if not self._is_settled(results, data) or not self._is_whole(results, data, infos, values):
+        found = self._sort_out(results, now)
+        if self._misses(found) or not self._is_whole(found):
             return []
-        seconds = array("q", map(_time, data))
-        items = self._give(data, cursor.unknown(data, values), infos, now)
-        self._move(max(len(data), len(infos)))
-        end = self.high
-        if end is None and data:
-            end = seconds[-1] + 1
-        if end is not None:
-            cursor.note(Read(self.low, end, seconds, values))
-        return items
+        self._found = found
+        if cursor.trust.doubts(found.data, found.values, found.infos):
+            self.due = time.monotonic() + STEADY
+        cursor.held.append(self)
+        return release(cursor)
 
-    def _is_settled(self, results: Sequence[Result], data: list[Row]) -> bool:
-        """Whether nobody wrote before this window since that was read."""
-        if self._before is None or not data:
-            return True
-        return self.cursor.settle(self._before, self.low, _sum(results[self._counts - 1]))
+    def _sort_out(self, results: Sequence[Result], now: float) -> Found:
+        data = rows_of(results[0])
+        infos = rows_of(results[1]) if self._has_info else []
+        values = values_of(data, self.cursor.plan.tags_from)
+        before = None if self._before is None else sum_of(results[self._counts - 1])
+        return Found(data, infos, values, before, sum(map(sum_of, results[self._counts :])), now)
 
-    def _is_whole(
-        self, results: Sequence[Result], data: list[Row], infos: list[Row], values: array[int]
-    ) -> bool:
+    def _misses(self, found: Found) -> bool:
+        """Whether the newest row that was given is not there."""
+        cursor = self.cursor
+        if self.low != cursor.resume_at or cursor.second is None:
+            return False
+        if self.high is not None and self.high <= cursor.second:
+            return False
+        return cursor.misses(found.data)
+
+    def _is_whole(self, found: Found) -> bool:
         """Whether no row and no value of a row is missing; else a shorter window is asked for."""
-        cut = self._cut(data, infos)
+        data = found.data
+        cut = self._cut(data, found.infos)
         if cut is not None:
             self.cursor.width = max((cut - self.low) * 4 // 5, 1)
             self.cursor.shorten(self.low, cut)
             return False
-        read = sum(values) + sum(len(row) - 2 - row[2:].count(None) for row in infos)
-        if self.cursor.stands(self.low, sum(map(_sum, results[self._counts :])), read):
+        if self.cursor.stands(self.low, found.counted, found.read):
             return True
         self.cursor.shorten(self.low, data[-1][0] + 1 if data else None)
         return False
@@ -222,23 +179,85 @@ class Window:
             return None
         return min((rows[-1][0] for rows in (data, infos) if len(rows) > size), default=None)
 
-    def _give(self, data: list[Row], news: list[Row], infos: list[Row], now: float) -> list[Item]:
+    # -- once it is known to be whole -------------------------------------------------------------
+
+    @property
+    def end(self) -> int:
+        """The second after the last one that was read, at the least."""
+        if self.high is not None:
+            return self.high
+        return max(self._found.end if self._found else 0, self.low)
+
+    @property
+    def again(self) -> list[str]:
+        """The statements that count its values once more."""
+        kinds = ("data", "info") if self._has_info else ("data",)
+        return [count_values(self.cursor, self.low, self.end, kind) for kind in kinds]
+
+    def confirm(self, counted: int) -> bool:
+        """Whether its values are as many as before; then nothing more speaks against it."""
+        found = self._found
+        assert found is not None, "it was held"
+        if counted not in (found.read, found.counted):
+            return False
+        self.cursor.trust.learn(found.data, found.infos)
+        self.due = None
+        return True
+
+    def finish(self) -> list[Item]:
+        """Make telegrams of what is new and move the cursor."""
+        cursor, found = self.cursor, self._found
+        assert found is not None, "it was held"
+        data, values = found.data, found.values
+        if not self._is_settled(found):
+            return []
+        seconds = array("q", map(_time, data))
+        batch = self._batch(found, seconds)
+        items = self._give(found, cursor.unknown(data, values))
+        if batch is not None:
+            cursor.follow(self.low, batch)
+        if items:
+            cursor.write()
+        self._move(max(len(data), len(found.infos)))
+        if self.high is not None or data:
+            end = self.high if self.high is not None else seconds[-1] + 1
+            cursor.note(Read(self.low, end, seconds, values))
+        return items
+
+    def _is_settled(self, found: Found) -> bool:
+        """Whether nobody wrote before this window since that was read."""
+        if self._before is None or found.before is None or not found.data:
+            return True
+        return self.cursor.settle(self._before, self.low, found.before)
+
+    def _batch(self, found: Found, seconds: array[int]) -> Batch | None:
+        """What the ledger wants to know of the rows that a sweep will look at."""
+        horizon = self.cursor.reach.horizon(found.now)
+        if horizon is None:
+            return None
+        start = bisect_left(seconds, horizon)
+        data, values = found.data[start:], found.values[start:]
+        plan = self.cursor.plan
+        labels = [row[plan.tags_from] for row in data]
+        return Batch(seconds[start:], labels, values, plan.marker.marks(data, values))
+
+    def _give(self, found: Found, news: list[Row]) -> list[Item]:
         cursor = self.cursor
-        found = _infos(cursor, infos)
-        cursor.idents.add(found)
-        items = self._refused(found, infos)
-        cursor.plan.settle_tags(data)
+        infos = infos_of(cursor, found.infos)
+        cursor.idents.add(infos)
+        items = self._refused(infos, found.infos)
+        cursor.plan.settle_tags(found.data)
         newest = cursor.second if cursor.second is not None else self.low - 1
-        joiner = Joiner(cursor.database, cursor.plan, cursor.idents.walk(), now + DAY)
+        joiner = Joiner(cursor.database, cursor.plan, cursor.idents.walk(), found.now + DAY)
         items += joiner.join(news, newest, cursor.seen)
         if items:
-            self._remember(data)
+            self._remember(found.data)
         return items
 
     def _refused(self, found: list[Info], rows: list[Row]) -> list[Item]:
         """Infos of which something had to be left out, each told once."""
         items: list[Item] = []
-        names = ("time", "label tag", *_info_names(self.cursor))
+        names = ("time", "label tag", *info_names(self.cursor.columns))
         for info, row in zip(found, rows, strict=True):
             if info.fault and (known := digest(row)) not in self.cursor.seen:
                 self.cursor.seen[known] = info.time
@@ -255,7 +274,6 @@ class Window:
         for row in data[bisect_left(data, since, key=_time) :]:
             seen[cursor.plan.digest(row)] = row[0]
         cursor.seen = seen
-        cursor.entry = [cursor.second, list(seen)]
 
     def _move(self, rows: int) -> None:
         cursor, size = self.cursor, self.cursor.reach.bufsize
@@ -273,72 +291,40 @@ class Window:
             cursor.idents.forget(min(cursor.low or 0, cursor.second - cursor.reach.overlap))
 
 
-def count_values(cursor: Cursor, low: int, high: int) -> str:
-    """The statement for how many values there are from `low` to before `high`."""
-    columns = cursor.columns or Columns()
-    count = _select(columns.count_data, cursor.source("data"))
-    return f"{count} WHERE time >= {low}s AND time < {high}s"
+def release(cursor: Cursor) -> list[Item]:
+    """What the windows give that are held no longer."""
+    items: list[Item] = []
+    while cursor.held and cursor.held[0].due is None:
+        items += cursor.held.popleft().finish()
+    return items
 
 
-def _sum(result: Result) -> int:
-    return sum(count or 0 for row in _rows(result) for count in row[1:])
+class Confirm:
+    """Counts the values of a window that is held, once more."""
 
+    weight = 1
 
-class Probe:
-    """Asks whether anything has changed since it was last asked; cheap, for databases at rest.
-
-    The first time it also counts again what was read last: the server stores a batch that spans
-    several shards in any order of them.
-    """
-
-    def __init__(self, cursor: Cursor) -> None:
-        self.cursor = cursor
-        before = cursor.probed
-        count = len(before) if isinstance(before, list) else 0
-        rows = _select("*", cursor.source("data"))
-        limit = f"LIMIT {count + _PROBE}"
-        self.statements = [f"{rows} WHERE time >= {cursor.low}s AND time <= now() {limit}"]
-        self._doubt = cursor.doubt
-        if self._doubt is not None:
-            self.statements.append(count_values(cursor, *self._doubt))
-
-    @property
-    def weight(self) -> int:
-        """About how many rows the answer will have."""
-        return len(self.cursor.seen) + 1
+    def __init__(self, window: Window) -> None:
+        self.cursor = window.cursor
+        self.statements = window.again
+        self._window = window
 
     def take(self, results: Sequence[Result], _now: float) -> list[Item]:
-        """News make the cursor read."""
-        if self._doubt is not None:
-            if not self.cursor.settle(*self._doubt, _sum(results[1])):
-                return []
-            self.cursor.forget_read()
-        rows = _rows(results[0])
-        if rows != self.cursor.probed:
-            self.cursor.probed = rows
-            self.cursor.idle = False
+        """Let the window go, or ask for it again."""
+        window, cursor = self._window, self.cursor
+        if cursor.turn != window.turn:
+            return []
+        if window.confirm(sum(map(sum_of, results))):
+            return release(cursor)
+        cursor.shorten(window.low, window.end)
         return []
 
 
-def _rows(result: Result) -> list[Row]:
-    series = result.get("series", ())
-    return series[0]["values"] if len(series) == 1 else [r for s in series for r in s["values"]]
-
-
-def _values(data: list[Row], tags: int) -> array[int]:
+def values_of(data: list[Row], tags: int) -> array[int]:
     """How many values of fields each row has; its tags stand from column `tags` on."""
     some = slice(tags, tags + len(TAGS))
     most = len(data[0]) - 1 - len(TAGS) if data else 0
     return array("l", [most - row.count(None) + row[some].count(None) for row in data])
-
-
-def _infos(cursor: Cursor, rows: list[Row]) -> list[Info]:
-    names = _info_names(cursor)
-    return [cursor.infos.read(row, names) for row in rows]
-
-
-def _info_names(cursor: Cursor) -> list[str]:
-    return [name for name, _ in (cursor.columns or Columns()).info_fields]
 
 
 def _time(row: Row) -> int:

@@ -6,7 +6,8 @@ import pytest
 
 from mysense.influx.columns import Columns
 from mysense.influx.cursor import Cursor, Reach
-from mysense.influx.windows import Keys, Probe, Window, next_task
+from mysense.influx.tasks import Keys, Probe, next_task
+from mysense.influx.windows import Window
 
 NOW = 10**9
 KEYS = {"series": [{"name": "data", "values": [["t", "float"]]}]}
