@@ -9,17 +9,20 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 
 from mysense.comparing.file_side import SpooledSide
-from mysense.comparing.reading import Asking, Database, Place
+from mysense.comparing.reading import Asking, Database, Place, Source
 from mysense.comparing.sides import CompareError, Counted, Found, Identity, Told
 from mysense.influx.ahead import Ahead
 from mysense.influx.answers import Answer
 from mysense.influx.databases import Databases
 from mysense.influx.http import Server, ServerSettings
-from mysense.influx.naming import quote_string
+from mysense.influx.idents import split_name
+from mysense.influx.naming import quote_identifier, quote_string
 from mysense.plugin import Refusal
 from mysense.telegram import DAY, Telegram
 
 _ANY = re.compile(".*")
+_PROJECT = re.compile(r"(?<!\\),project=([A-Za-z0-9_.-]+)")
+_SERIAL = re.compile(r"(?<!\\),serial=([A-Za-z0-9_.-]+)")
 _END = 2**33  # seconds; whatever arrived, arrived before
 _log = logging.getLogger("mysense.compare")
 
@@ -34,6 +37,7 @@ class InfluxSide:
 
     Raises:
         Misconfigured: a file of certificates that is not there.
+        CompareError: a layout that cannot be read back.
     """
 
     def __init__(self, settings: ServerSettings, told: Told, name: str) -> None:
@@ -41,6 +45,7 @@ class InfluxSide:
         self.told = told
         self.knows_kits = hasattr(settings, "databases")
         self._rp: str = getattr(settings, "rp", "")
+        self._shared = _shared(settings, name)
         self._settings = settings
         self._ahead = Ahead(settings)
         self._ahead.open()
@@ -55,10 +60,18 @@ class InfluxSide:
 
     def kits(self) -> list[str]:
         """Databases that may be of kits; those of others too, when only an output is configured."""
+        if self._shared:
+            return self._kits_of(self._shared)
         options = self._settings
         projects, serials = (getattr(options, part, _ANY) for part in ("projects", "serials"))
         named = getattr(options, "databases", ())
         return Databases(self._ahead, projects, serials, named).matching()
+
+    def _kits_of(self, database: str) -> list[str]:
+        (result,) = self._asking.ask(f'SHOW SERIES ON {quote_identifier(database)} FROM "data"')
+        keys = [row[0] for series in result.get("series", ()) for row in series["values"]]
+        found = ((_PROJECT.search(key), _SERIAL.search(key)) for key in keys)
+        return sorted({f"{one[1]}_{two[1]}" for one, two in found if one and two})
 
     def span(self, kit: str, low: int, high: int) -> tuple[int, int] | None:
         """The first and the last second."""
@@ -110,14 +123,16 @@ class InfluxSide:
             identity = Found(telegram).identity
             if identity in identities:
                 gone[identity].append(place)
-        self._delete(kit, [place for places in gone.values() for place in places])
+        self._delete(database.source, [place for places in gone.values() for place in places])
 
-    def _delete(self, kit: str, places: list[Place]) -> None:
+    def _delete(self, source: Source, places: list[Place]) -> None:
         server = Server(self._settings)
         server.open()
         try:
             for place in places:
-                answer = server.query(_deletion(place), database=kit, post=True)
+                answer = server.query(
+                    _deletion(place) + source.condition, database=source.database, post=True
+                )
                 for result in json.loads(answer)["results"]:
                     if "error" in result:
                         raise CompareError(f"{self.name}: {result['error']}")
@@ -127,10 +142,16 @@ class InfluxSide:
             server.close()
 
     def _database(self, kit: str) -> Database:
-        if self._last is None or self._last.name != kit:
+        if self._last is None or self._last.kit != kit:
             self._drop_spool()
-            self._last = Database(self._asking, kit, self._rp)
+            self._last = Database(self._asking, kit, self._source(kit))
         return self._last
+
+    def _source(self, kit: str) -> Source:
+        if not self._shared:
+            return Source(kit, self._rp)
+        tags = zip(("project", "serial"), split_name(kit), strict=True)
+        return Source(self._shared, self._rp, tuple(tags))
 
     def _spooled(self, database: Database) -> SpooledSide:
         if self._spool is None:
@@ -142,6 +163,14 @@ class InfluxSide:
         spool, self._spool = self._spool, None
         if spool is not None:
             spool.close()
+
+
+def _shared(settings: ServerSettings, name: str) -> str:
+    """The one database of all kits; "" where each has its own."""
+    layout = getattr(settings, "layout", "kit")
+    if layout not in ("kit", "shared"):
+        raise CompareError(f"{name}: layout = {layout} cannot be read back")
+    return str(getattr(settings, "database", "")) if layout == "shared" else ""
 
 
 def _good(items: Iterator[Telegram | Refusal]) -> Iterator[Telegram]:

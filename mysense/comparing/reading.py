@@ -15,12 +15,13 @@ from mysense.influx.answers import Answer
 from mysense.influx.columns import TRUE_TIME, Columns
 from mysense.influx.idents import Idents, InfoReader, clean_tag
 from mysense.influx.joining import Joiner
-from mysense.influx.naming import quote_identifier
+from mysense.influx.naming import quote_identifier, quote_string
 from mysense.influx.rows import Plan, Row
 from mysense.plugin import Refusal
 from mysense.telegram import DAY, Telegram
 
 _PAGE = 5000  # rows in one answer
+_EVER = 2**33  # seconds; a time before and after all times
 _NEW = {"0": 0, "1": 1}
 
 
@@ -52,21 +53,46 @@ class Asking:
         return list(results)
 
 
-class Database:
-    """The database of one kit.
+@attrs.frozen
+class Source:
+    """Where the rows of one kit are.
 
-    Args:
-        asking: its server.
-        name: that of the kit.
+    Attributes:
+        database: its name.
         rp: retention policy; "" for the default.
+        tags: what tells the kit from others in the same database.
     """
 
-    def __init__(self, asking: Asking, name: str, rp: str) -> None:
-        self.name = name
+    database: str
+    rp: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def condition(self) -> str:
+        """What a WHERE needs besides the time."""
+        return "".join(f' AND "{name}"::tag = {quote_string(text)}' for name, text in self.tags)
+
+    def series(self, name: str) -> str:
+        """A series as FROM takes it."""
+        rp = quote_identifier(self.rp) if self.rp else ""
+        return f"{quote_identifier(self.database)}.{rp}.{quote_identifier(name)}"
+
+
+class Database:
+    """What the server has of one kit.
+
+    Args:
+        asking: the server.
+        kit: the kit.
+        source: where its rows are.
+    """
+
+    def __init__(self, asking: Asking, kit: str, source: Source) -> None:
+        self.kit = kit
+        self.source = source
         self._asking = asking
-        self._rp = rp
-        self._infos = InfoReader(name)
-        keys = f'SHOW FIELD KEYS ON {quote_identifier(name)} FROM "data", "info"'
+        self._infos = InfoReader(kit)
+        keys = f'SHOW FIELD KEYS ON {quote_identifier(source.database)} FROM "data", "info"'
         self.columns = Columns.read(asking.ask(keys)[0])
         self.plan = Plan(self.columns)
 
@@ -147,22 +173,15 @@ class Database:
     def _newest_infos(self, low: int) -> Iterator[Any]:
         if not self.columns.info:
             return iter(())
-        source = self._source("info")
-        query = (
-            f'SELECT {self.columns.select_info} FROM {source} WHERE time < {low}s GROUP BY "label"'  # noqa: S608  # one statement; every name in it is quoted
-        )
+        query = self._select("info", self.columns.select_info, -_EVER, low) + ' GROUP BY "label"'
         return map(self._info, _rows(self._asking.ask(f"{query} ORDER BY time DESC LIMIT 1")[0]))
 
     def _info(self, row: Row) -> Any:
         return self._infos.read(row, [name for name, _ in self.columns.info_fields])
 
     def _select(self, series: str, columns: str, low: int, high: int) -> str:
-        source = self._source(series)
-        return f"SELECT {columns} FROM {source} WHERE time >= {low}s AND time < {high}s"  # noqa: S608  # every name in it is quoted
-
-    def _source(self, series: str) -> str:
-        rp = quote_identifier(self._rp) if self._rp else ""
-        return f"{quote_identifier(self.name)}.{rp}.{quote_identifier(series)}"
+        where = f"time >= {low}s AND time < {high}s{self.source.condition}"
+        return f"SELECT {columns} FROM {self.source.series(series)} WHERE {where}"  # noqa: S608  # every name in it is quoted
 
 
 @attrs.frozen
@@ -195,7 +214,7 @@ class _Page:
     def join(self, rows: Sequence[Row]) -> Iterator[Telegram | Refusal]:
         """What these rows hold."""
         walk, latest = self.idents.walk(), time.time() + DAY
-        joiner = Joiner(self.database.name, self.database.plan, walk, latest)
+        joiner = Joiner(self.database.kit, self.database.plan, walk, latest)
         return joiner.join(rows, -(2**62), ())
 
 

@@ -136,6 +136,25 @@ def test_overwrite_where_points_are_at_arrival(places, verb):
     assert [row["time"] for row in places.rows()] == [telegrams[2].time, late, late + 1, late + 3]
 
 
+def test_kits_that_share_a_database(places, verb):
+    """The same holds there; the other kit's rows are left alone."""
+    shared = f"{places.project}_all"
+    options = ["-o", "influxpub.layout=shared", "-o", f"influxpub.database={shared}"]
+    telegrams = places.telegrams(20, geolocation="52.4,5.1,22", street="Kerkstraat 1, links")
+    places.into_journal(telegrams)
+    ident = attrs.evolve(telegrams[0].ident, serial="other", street="Elsewhere")
+    places.into_journal([attrs.evolve(one, ident=ident) for one in telegrams])
+    assert verb("backfill", "journal", "influxpub", "--full", *options) == 0
+    query = f"DELETE FROM data WHERE time = {T0}s AND serial = 'k'"
+    places.server.query(query, database=shared)
+    tags = f"geolocation=52.4\\,5.1\\,22,label=lab,new=0,project={places.project},serial=k"
+    places.write(f"data,{tags} temp=99 {T0 + HOUR}", kit=shared)
+    assert verb("verify", "journal", "influxpub", *options, "--kit", f"{places.project}_*") == 1
+    assert "1 not in influxpub, 0 not in journal, 1 different" in verb.out
+    assert verb("backfill", "journal", "influxpub", "--overwrite", *options) == 0
+    assert len(places.server.rows("SELECT * FROM data", database=shared)) == 40
+
+
 def test_refused_is_a_dead_letter(places, verb):
     """With its reason, in a journal that the next try goes on with."""
     telegrams = places.telegrams(4)
