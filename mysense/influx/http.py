@@ -205,6 +205,8 @@ class Server:
             Answer: any answer but 200.
             RetryLater: no answer.
         """
+        if self._settings.token and self._settings.user:
+            self.api()  # which of the two is meant
         params = {"q": text}
         if epoch:
             params["epoch"] = epoch

@@ -100,6 +100,13 @@ def test_auto_finds_a_real_server(influxd, database):
     assert len(influxd.rows("SELECT * FROM data", database=database)) == 1
 
 
+def test_auto_finds_out_who_is_to_log_in(influxd_auth):
+    """InfluxDB 1.x wants the user where a token is at hand as well."""
+    user = {"user": "admin", "password": Secret("admin-secret")}
+    with opened(port=influxd_auth.port, api="auto", **TOKEN | user) as server:
+        assert b"databases" in server.query("SHOW DATABASES")
+
+
 def test_auto_asks_again_after_a_server_was_away():
     """It may have become another meanwhile."""
     with Stub(OLD, None, NEW, STORED) as stub, opened(port=stub.port, api="auto") as server:
