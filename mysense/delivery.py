@@ -63,7 +63,7 @@ class Delivery:
         self.name = publisher.section
         self._privacy = Privacy(publisher.settings.omit, publisher.settings.round_location)
         self._journal = journal
-        self._view = View(journal.path)
+        self._view = View(journal.path, journal.mend)
         self._clock = clock
         self._log = logging.getLogger(f"mysense.{self.name}")
         self._cursor, self._receipt = journal.register(self.name)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from mysense.errors import JournalError
 
 FORMAT = 2
 APPLICATION = 0x4D79534A  # "MySJ", so that no other database is taken for a journal
+PAGE_SIZE = 4096  # bytes, of a new journal
+_NAME = re.compile(r"CREATE TABLE (\w+)")
 
 _STEPS = {  # from this format to the next; a table is as schema.sql has it
     1: """
@@ -34,17 +38,59 @@ _STEPS = {  # from this format to the next; a table is as schema.sql has it
 }
 
 
-def create(db: sqlite3.Connection) -> None:
+def statements(script: str) -> list[str]:
+    """The statements of a script, one by one: `executescript` would commit half of it."""
+    found, text = [], ""
+    for line in script.splitlines(keepends=True):
+        text += line
+        if sqlite3.complete_statement(text):
+            found.append(text.strip())
+            text = ""
+    return found
+
+
+def _schema() -> list[str]:
+    return statements(Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"))
+
+
+def orders() -> list[list[str]]:
+    """The statements that make a journal, as a new one has them, and as upgraded ones do.
+
+    What differs is where in the file each table begins.
+    """
+    made = _schema()
+    added = {_named(text) for step in _STEPS.values() for text in statements(step)}
+    later = [text for text in made if _named(text) in added]
+    return [made, [text for text in made if text not in later] + later]
+
+
+def _named(text: str) -> str:
+    found = _NAME.search(text)
+    return found[1] if found else ""
+
+
+def create(db: sqlite3.Connection, schema: list[str] | None = None) -> None:
     """Make the tables in an empty database, all or none."""
-    schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-    marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
-    db.executescript(f"BEGIN;{schema}{marks}COMMIT;")
+    marks = [f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {FORMAT}"]
+    _carry_out(db, [*(schema or _schema()), *marks])
 
 
 def upgrade(db: sqlite3.Connection, version: int) -> None:
     """Bring a journal of an older format to this one, all or nothing."""
-    steps = "".join(_STEPS[older] for older in range(version, FORMAT))
-    db.executescript(f"BEGIN IMMEDIATE;{steps}PRAGMA user_version = {FORMAT};COMMIT;")
+    steps = [text for older in range(version, FORMAT) for text in statements(_STEPS[older])]
+    _carry_out(db, [*steps, f"PRAGMA user_version = {FORMAT}"])
+
+
+def _carry_out(db: sqlite3.Connection, steps: list[str]) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for step in steps:
+            db.execute(step)
+        db.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # SQLite may have done so itself
+            db.execute("ROLLBACK")
+        raise
 
 
 def check_known(version: int, path: Path) -> None:

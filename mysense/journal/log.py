@@ -1,33 +1,27 @@
-"""The journal's file: every telegram is committed here before anything is sent.
+"""The journal's log: every telegram is committed here before anything is sent.
 
-One SQLite file in WAL mode with synchronous=FULL. An output is a cursor in it; there is no other
-queue, cache or spool. One engine at a time writes; other processes read, or leave a request.
+An output is a cursor in it; there is no other queue, cache or spool. One engine at a time writes;
+other processes read, or leave a request.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
-from mysense.errors import JournalError
-from mysense.journal.formats import APPLICATION, FORMAT, check_known, create, upgrade
+from mysense.journal.file import File
 from mysense.jsontext import dumps
 from mysense.plugin import Position, Refusal
 from mysense.telegram import Ident, Telegram, normal_data, plain
-from mysense.trials import Trials
 
-_BUSY = 0.5  # seconds to wait for a foreign writer; all who write here try again later
 _IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every telegram
 State = Literal["held", "retry", "dead"]
 
@@ -52,7 +46,7 @@ class Appended:
     refused: int = 0
 
 
-class Log:
+class Log(File):
     """The journal's file and what goes into it; open for the one engine that may write.
 
     Args:
@@ -64,67 +58,19 @@ class Log:
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        self.path = path
         self.full = False
         """Whether so much waits here that inputs which can wait should."""
-        self.writing = Trials()
-        """How long it could not be written."""
-        self.now = now
-        self._lock = threading.RLock()
-        self._grown = threading.Condition(self._lock)
         self._sources: dict[Ident, tuple[int, int]] = {}  # ident -> its id, its source's id
         self._last: dict[str, int] = {}  # kit -> id of its last ident
         self._head: int = 0
-        self._stale = False  # whether the three above may say what was rolled back
-        with ExitStack() as undo:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._guard = undo.enter_context(_lock_file(path))
-                _create_private(path)
-                self._db = sqlite3.connect(
-                    path, isolation_level=None, check_same_thread=False, timeout=_BUSY
-                )
-                undo.callback(self._db.close)
-                self._prepare(self._db)
-                self._remember()
-            except JournalError:
-                raise
-            except (OSError, sqlite3.Error) as wrong:
-                raise JournalError(f"journal {path}: {wrong}") from wrong
-            undo.pop_all()
-
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if tables and application != APPLICATION:
-            raise JournalError(
-                f"journal {self.path}: this is the database of something else; "
-                "name another [journal] file"
-            )
-        check_known(version, self.path)
-        if version == 0:
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        mode, level = (
-            db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("journal_mode", "synchronous")
-        )
-        if (mode, level) != ("wal", 2):
-            raise JournalError(
-                f"journal {self.path}: its file system does not do what a journal needs "
-                f"(journal_mode {mode}, synchronous {level}); put [journal] file on a local disk"
-            )
-        if version == 0:
-            create(db)
-        elif version < FORMAT:
-            upgrade(db, version)
+        self._acknowledged: int = 0  # the head when a commit last went well
+        super().__init__(path, now=now)
+        self._grown = threading.Condition(self._lock)
 
     def close(self) -> None:
         """Release the file; what was appended is safe already."""
         with self._lock:
-            self._db.close()
-            self._guard.close()
+            super().close()
             self._grown.notify_all()
 
     @property
@@ -133,29 +79,14 @@ class Log:
         with self._lock:
             return self._head
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: everything in it is on disk when it ends, or nothing is."""
-        with self._lock, self.writing.trial():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                if self._stale:
-                    self._remember()
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._stale = True
-                with suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                with suppress(sqlite3.Error):
-                    self._remember()
-                raise
-
     def _remember(self) -> None:
         self._sources.clear()
         self._last = dict(self._db.execute("SELECT kit, ident FROM kits"))
         (self._head,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM telegrams").fetchone()
-        self._stale = False
+        super()._remember()
+
+    def _compare(self) -> int:
+        return self._acknowledged
 
     # -- inputs ---------------------------------------------------------------------------------
 
@@ -190,6 +121,7 @@ class Log:
             if also is not None:
                 also(db)
         if stored:
+            self._acknowledged = max(self._acknowledged, self.head)
             self.wake()
         return Appended(stored, repeats, len(items) - stored - repeats)
 
@@ -237,16 +169,17 @@ class Log:
         kit = telegram.kit
         before = self._last.get(kit)
         (row,) = self._rows([telegram], at)
-        if db.execute(_INSERT, row).rowcount:
+        kept = db.execute(  # asked first: a number that was given and not used would seem lost
+            "SELECT data FROM telegrams WHERE source = ? AND time = ? AND kind = 'telegram'",
+            (row[1], row[2]),
+        ).fetchone()
+        if kept is None:
+            db.execute(_INSERT, row)
             return "stored"
         self._last.pop(kit)  # only what is stored decides what is new
         if before is not None:
             self._last[kit] = before
-        (kept,) = db.execute(
-            "SELECT data FROM telegrams WHERE source = ? AND time = ? AND kind = ?",
-            (row[1], row[2], row[0]),
-        ).fetchone()
-        if normal_data(json.loads(kept)) == normal_data(telegram.data):
+        if normal_data(json.loads(kept[0])) == normal_data(telegram.data):
             return "repeat"
         reason = "second taken: this kit and label have other data at this second already"
         known = db.execute(
@@ -303,19 +236,6 @@ class Log:
             kept = self._db.execute("SELECT key, value FROM positions WHERE input = ?", (source,))
             return {key: json.loads(value) for key, value in kept} or None
 
-    @property
-    def megabytes(self) -> float:
-        """How much of the file holds something."""
-        names = ("page_count", "freelist_count", "page_size")
-        with self._lock:
-            pages, free, page = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
-        return float((pages - free) * page / 1e6)
-
-    def shrink(self, pages: int) -> None:
-        """Give at most so many pages that hold nothing back to the disk."""
-        with self._lock:  # a script, because execute() ends after the first page
-            self._db.executescript(f"PRAGMA incremental_vacuum({pages})")
-
     def wait(self, seen: int, timeout: float) -> None:
         """Return when there is a telegram beyond number `seen`, or after `timeout` seconds."""
         with self._grown:
@@ -334,26 +254,3 @@ class Log:
 def storable(text: str) -> str:
     """`text` with halves of surrogate pairs escaped: names of files have some, UTF-8 has none."""
     return text.encode(errors="backslashreplace").decode()
-
-
-def _create_private(path: Path) -> None:
-    """Idents hold addresses; SQLite gives its other files the mode that this one has."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o640))
-
-
-def _lock_file(path: Path) -> Any:
-    guard = open(f"{path}.lock", "a+")  # noqa: SIM115, PTH123  # held until close()
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as wrong:
-        guard.seek(0)
-        holder = guard.read().strip() or "unknown"
-        guard.close()
-        raise JournalError(
-            f"journal {path}: another engine (process {holder}) has it; "
-            "stop that one, or give this one its own [journal] file"
-        ) from wrong
-    guard.truncate(0)
-    guard.write(str(os.getpid()))
-    guard.flush()
-    return guard

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -14,6 +14,7 @@ from typing import Self
 from mysense import jsontext
 from mysense.errors import JournalError
 from mysense.journal.accounts import Row
+from mysense.journal.damage import Damaged, is_damage
 from mysense.journal.formats import APPLICATION, check_current
 from mysense.telegram import Ident, Telegram
 
@@ -21,26 +22,62 @@ _IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every teleg
 
 
 class View:
-    """A read-only connection to a journal.
+    """A read-only connection to a journal; it follows when the engine puts a new file in place.
+
+    Args:
+        path: the journal.
+        damaged: told of every error that says that the file is damaged.
 
     Raises:
         JournalError: there is no journal, or it cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, damaged: Callable[[Exception], None] = lambda _: None) -> None:
         self.path = path
+        self._damaged = damaged
         self._idents: dict[int, Ident] = {}
         if not path.exists():
             raise JournalError(f"journal {path}: there is none yet; nothing has run with it")
+        self._moments = 0
+        self._open()
+
+    def _open(self) -> None:
         try:
-            self._db = _connect(path)
-        except sqlite3.Error as wrong:
-            raise JournalError(f"journal {path}: {wrong}") from wrong
+            self._file = _identity(self.path)
+            self._db = _connect(self.path)
+        except (OSError, sqlite3.Error) as wrong:
+            raise JournalError(f"journal {self.path}: {wrong}") from wrong
         try:
             self._check()
         except BaseException:
             self._db.close()
             raise
+
+    def _follow(self) -> None:
+        """Open the file anew where another one has taken its place."""
+        if not self._moments and _identity(self.path) != self._file:
+            self._db.close()
+            self._idents.clear()
+            self._open()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Errors that say that the file is damaged are told to who asked, and clear to people."""
+        try:
+            self._follow()
+            yield
+        except (sqlite3.Error, UnicodeDecodeError) as wrong:
+            if not is_damage(wrong):
+                raise
+            with suppress(OSError):
+                if _identity(self.path) == self._file:
+                    self._damaged(wrong)
+            raise Damaged(
+                f"journal {self.path} is damaged: {wrong}; "
+                "`mysense run` with this journal saves what is whole"
+            ) from wrong
+        except OSError as wrong:  # the file is just being put in place
+            raise sqlite3.OperationalError(str(wrong)) from wrong
 
     def _check(self) -> None:
         try:
@@ -67,17 +104,21 @@ class View:
     @contextmanager
     def moment(self) -> Iterator[None]:
         """All that is read in it is as it was at one moment, also beside a running engine."""
-        self._db.execute("BEGIN")
+        with self._reading():
+            self._db.execute("BEGIN")
+        self._moments += 1
         try:
             yield
         finally:
+            self._moments -= 1
             self._db.execute("COMMIT")
 
     def all(self, query: str, *values: object) -> list[sqlite3.Row]:
         """All rows of a query of one's own, by column name."""
-        cursor = self._db.execute(query, values)
-        cursor.row_factory = sqlite3.Row
-        return cursor.fetchall()
+        with self._reading():
+            cursor = self._db.execute(query, values)
+            cursor.row_factory = sqlite3.Row
+            return cursor.fetchall()
 
     def rows(self, after: int, limit: int, max_bytes: int) -> list[Row]:
         """At most `limit` telegrams of at most `max_bytes` together that follow number `after`."""
@@ -106,24 +147,40 @@ class View:
 
     def ident(self, number: int) -> Ident:
         """The ident with this number."""
+        with self._reading():
+            return self._ident(number)
+
+    def _ident(self, number: int) -> Ident:
         known = self._idents.get(number)
         if known is None:
             query = "SELECT body FROM idents WHERE id = ?"
-            (body,) = self._db.execute(query, (number,)).fetchone()
+            row = self._db.execute(query, (number,)).fetchone()
+            if row is None:
+                raise Damaged(f"ident {number} is gone")
             if len(self._idents) >= _IDENTS_KNOWN:
                 self._idents.clear()
-            known = self._idents[number] = Ident.from_json(json.loads(body))
+            try:
+                known = self._idents[number] = Ident.from_json(json.loads(row[0]))
+            except ValueError as wrong:
+                raise Damaged(f"ident {number} is not what was written: {wrong}") from wrong
         return known
 
     def _rows(self, query: str, values: tuple[object, ...], max_bytes: int) -> list[Row]:
         """The rows of a query, as many of the first as fit into `max_bytes`, but one at least."""
+        with self._reading():
+            return self._telegrams(query, values, max_bytes)
+
+    def _telegrams(self, query: str, values: tuple[object, ...], max_bytes: int) -> list[Row]:
         columns = self._lists(query, values)
         if len(columns[4]) > max_bytes:
             sizes = f"SELECT *, sum(length(data)) OVER (ORDER BY seq) AS total FROM ({query})"  # noqa: S608  # one of the two above
             query = f"SELECT * FROM ({sizes}) WHERE total <= ? OR total = length(data)"  # noqa: S608  # as above
             columns = self._lists(query, (*values, max_bytes))
-        seqs, idents, news, ats, data = map(jsontext.loads, columns)
-        known = {number: self.ident(number) for number in set(idents)}
+        try:
+            seqs, idents, news, ats, data = map(jsontext.loads, columns)
+        except ValueError as wrong:
+            raise Damaged(f"telegrams are not what was written: {wrong}") from wrong
+        known = {number: self._ident(number) for number in set(idents)}
         return [
             Row(seq, Telegram(known[ident], MappingProxyType(values), bool(new)), at)
             for seq, ident, new, at, values in zip(seqs, idents, news, ats, data, strict=True)
@@ -140,6 +197,12 @@ class View:
         """All dead letters, oldest first, each with its ident where it has one."""
         for row in self.all("SELECT * FROM aside WHERE state = 'dead' ORDER BY id"):
             yield row, None if row["ident"] is None else self.ident(row["ident"])
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file has this name now."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _connect(path: Path) -> sqlite3.Connection:

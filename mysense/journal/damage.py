@@ -1,0 +1,71 @@
+"""Damage: what tells that a journal's file is no longer what was written into it."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from mysense.errors import JournalError
+
+TABLES = frozenset(("telegrams", "outputs", "aside", "idents", "sources", "gaps", "positions"))
+_SMALL = 16_000_000  # bytes that are checked in full at every start: about a second on an SD card
+_ENDS = 200  # of a larger journal so many telegrams at either end
+_SIGNS = {  # primary result codes, https://www.sqlite.org/rescode.html
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+}
+_READING = {  # extended ones: the disk cannot give back what it was given
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_IOERR_CORRUPTFS,
+}
+
+
+class Damaged(JournalError, sqlite3.DatabaseError):
+    """What was read from a journal's file cannot have been written into it."""
+
+
+def is_damage(wrong: BaseException) -> bool:
+    """Whether an error says that the file is damaged, or perhaps is."""
+    code = getattr(wrong, "sqlite_errorcode", None)
+    return is_certain(wrong) or (code is not None and (code & 0xFF in _SIGNS or code in _READING))
+
+
+def is_certain(wrong: BaseException) -> bool:
+    """Whether it was seen in what was read, which no check of SQLite looks at."""
+    undecoded = isinstance(wrong, sqlite3.OperationalError) and "decode to UTF-8" in str(wrong)
+    return isinstance(wrong, Damaged | UnicodeDecodeError) or undecoded
+
+
+def is_io(wrong: BaseException) -> bool:
+    """Whether an error says that the disk failed."""
+    return getattr(wrong, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+
+
+def look_over(db: sqlite3.Connection, *, thorough: bool = False) -> None:
+    """Look for damage: in all of a small journal, in the most used parts of a large one.
+
+    Args:
+        db: a journal of the current format.
+        thorough: look at all of a large one, too; that takes as long as reading it.
+
+    Raises:
+        Damaged, sqlite3.DatabaseError: there is some.
+    """
+    names = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if missing := TABLES - names:
+        raise Damaged(f"it has no table {min(missing)}")
+    pages, size = (db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("page_count", "page_size"))
+    if thorough or pages * size <= _SMALL:
+        _check(db, f"PRAGMA {'integrity' if thorough else 'quick'}_check(1)")
+        return
+    for name in sorted(names - {"telegrams"}):
+        _check(db, f"PRAGMA quick_check('{name}')")
+    for order in ("", "DESC"):
+        ends = f"SELECT data FROM telegrams ORDER BY seq {order} LIMIT {_ENDS}"  # noqa: S608  # one of the two above
+        db.execute(ends).fetchall()
+
+
+def _check(db: sqlite3.Connection, pragma: str) -> None:
+    (verdict,) = db.execute(pragma).fetchone()
+    if verdict != "ok":
+        raise Damaged(" ".join(str(verdict).removeprefix("*** in database main ***").split()))

@@ -1,0 +1,131 @@
+"""Salvage: a damaged journal is moved aside, and what is whole goes on in a new one.
+
+Numbers stay as they were, so that cursors hold. The damaged files are kept as they were found,
+named `.damaged-` and the time. A salvage may be killed at any point: until the new journal is
+complete the old one stays where it is, and from then on the next start finishes the move.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from mysense.journal.damage import TABLES
+from mysense.journal.leaves import telegrams
+from mysense.journal.pages import beside, lost_frames, read_only, rescue
+from mysense.journal.saved import fill
+from mysense.journal.tables import Tables
+
+_READY = ".salvaged-"  # complete, and to be put in place
+
+Tick = Callable[[], None]
+
+
+def _nothing() -> None:
+    """Tell nobody that it goes on."""
+
+
+def salvage(path: Path, reason: str, now: Callable[[], float], tick: Tick = _nothing) -> str:
+    """Move a damaged journal aside and put a new one in its place with all that is whole.
+
+    Args:
+        path: the journal; connections to it see the old one until they are opened anew.
+        reason: what is wrong with it.
+        now: the wall clock.
+        tick: called now and then.
+
+    Returns:
+        what was saved and what was not, in a sentence.
+
+    Raises:
+        OSError, sqlite3.Error: the new one cannot be written; all is as before.
+    """
+    stamp = _stamp(path, now())
+    fresh, copy = beside(path, ".salvage"), beside(path, ".rescue")
+    clear(path)
+    try:
+        with closing(_source(path, copy, tick)) as old:
+            reason = f"damaged ({reason}), kept as {path.name}.damaged-{stamp}"
+            told = fill(fresh, Tables(old, tick), partial(telegrams, path, tick), reason, now())
+        with fresh.open("rb") as stream:
+            os.fsync(stream.fileno())
+        fresh.rename(beside(path, _READY + stamp))
+    finally:
+        clear(path)
+    finish(path)
+    return told
+
+
+def clear(path: Path) -> None:
+    """Remove what a salvage that was killed has left; the damaged journal is still in place."""
+    for suffix in (".salvage", ".salvage-journal", ".rescue"):
+        beside(path, suffix).unlink(missing_ok=True)
+
+
+def finish(path: Path) -> None:
+    """Put a new journal that is complete in its place; may be repeated where it was cut off."""
+    for ready in sorted(path.parent.glob(f"{path.name}{_READY}*")):
+        stamp = ready.name.removeprefix(path.name + _READY)
+        for suffix in ("-wal", "", "-wal"):  # one who reads may have made it anew
+            found = beside(path, suffix)
+            if suffix and found.exists() and found.stat().st_size == 0:
+                found.unlink()
+            elif found.exists():
+                found.rename(_unused(path, f".damaged-{stamp}{suffix}"))
+        beside(path, "-shm").unlink(missing_ok=True)
+        _sync_folder(path.parent)
+        ready.rename(path)
+        _sync_folder(path.parent)
+
+
+def _stamp(path: Path, at: float) -> str:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
+    for number in range(1, 1000):
+        name = stamp if number == 1 else f"{stamp}.{number}"
+        if not beside(path, f".damaged-{name}").exists():
+            return name
+    return stamp
+
+
+def _unused(path: Path, suffix: str) -> Path:
+    found = beside(path, suffix)
+    for number in range(2, 1000):
+        if not found.exists():
+            break
+        found = beside(path, f"{suffix}.{number}")
+    return found
+
+
+def _sync_folder(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _source(path: Path, copy: Path, tick: Tick) -> sqlite3.Connection:
+    """The old journal to read from; a mended copy where SQLite itself could not get at it."""
+    if _readable(path):
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    rescue(path, copy, tick)
+    return read_only(copy)
+
+
+def _readable(path: Path) -> bool:
+    """Whether SQLite finds the tables, and sees all of the write-ahead log."""
+    if path.stat().st_size == 0 or lost_frames(path):  # it would remove the log of an empty file
+        return False
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
+            names = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
+        return False
+    return names >= TABLES

@@ -1,0 +1,249 @@
+"""What a salvage puts into the new journal, table by table, and what it makes of the rest."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from mysense.journal import missing
+from mysense.journal.formats import PAGE_SIZE, create
+from mysense.journal.pages import create_private
+from mysense.journal.tables import Row, Tables, good_ident, good_json, good_telegram
+from mysense.telegram import Ident
+
+_TELEGRAM = (  # only where the ident is there and belongs to that source
+    "INSERT OR IGNORE INTO telegrams (seq, kind, source, time, ident, new, at, data)"
+    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM idents WHERE id = ?5 AND source = ?3"
+)
+_ORPHAN = (
+    "INSERT INTO aside (output, state, kit, time, at, reason, data) VALUES ('', 'dead',"
+    " coalesce((SELECT kit FROM sources WHERE id = ?), '?'), ?, ?,"
+    " 'the journal was damaged: the ident of this telegram is lost', ?)"
+)
+_LAST_IDENTS = (
+    "INSERT OR IGNORE INTO kits SELECT s.kit, t.ident FROM telegrams t JOIN sources s"
+    " ON s.id = t.source WHERE t.seq IN (SELECT max(seq) FROM telegrams GROUP BY source)"
+    " ORDER BY t.seq DESC"
+)
+_INDEX = "SELECT seq, source, time FROM telegrams INDEXED BY identity WHERE kind = 'telegram'"
+_FIRST = "SELECT min(seq) FROM telegrams INDEXED BY identity WHERE kind = 'telegram'"
+_GRAIN = 64  # telegrams of which one by one is looked for elsewhere
+_TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,)}
+
+Leaves = Callable[[], Iterable[list[Row]]]
+
+
+def fill(file: Path, old: Tables, leaves: Leaves, reason: str, at: float) -> str:
+    """Make a new journal of what is whole in an old one.
+
+    Args:
+        file: where; there is none yet.
+        old: the tables of the damaged one.
+        leaves: gives what may be rows of its table of telegrams, in any order.
+        reason: what was wrong with it, for gaps and events.
+        at: now.
+
+    Returns:
+        a sentence about what was saved.
+
+    Raises:
+        sqlite3.Error: it cannot be written.
+    """
+    create_private(file)
+    with closing(sqlite3.connect(file, isolation_level=None)) as db:
+        db.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        for pragma in ("journal_mode = OFF", "synchronous = OFF"):  # it is synced as a whole
+            db.execute(f"PRAGMA {pragma}")
+        create(db)
+        db.execute("BEGIN")
+        told = _Filling(db, old, leaves, reason, at).all()
+        db.execute("COMMIT")
+    return told
+
+
+class _Filling:
+    def __init__(
+        self, db: sqlite3.Connection, old: Tables, leaves: Leaves, reason: str, at: float
+    ) -> None:
+        self._db, self._old, self._leaves, self._reason, self._at = db, old, leaves, reason, at
+        sequence = dict(row for row in old.listed("SELECT * FROM sqlite_sequence") if len(row) == 2)
+        self._numbers = {name: n for name, n in sequence.items() if isinstance(n, int) and n >= 0}
+        self._orphans: set[int] = set()
+
+    def all(self) -> str:
+        self._identities()
+        self._telegrams()
+        for name in ("aside", "gaps", "events", "undated", "requests"):
+            self._numbered(name)
+        for name in ("hours", "positions", "kits", "meta"):
+            self._keyed(name)
+        self._db.execute("DELETE FROM kits WHERE ident NOT IN (SELECT id FROM idents)")
+        self._db.execute(_LAST_IDENTS)
+        self._db.execute("DELETE FROM undated WHERE ident NOT IN (SELECT id FROM idents)")
+        missing.prepare(self._db)
+        head = self._indexed()
+        self._keyed("outputs", lambda row: 0 <= row["cursor"] <= head)
+        return self._tell(head)
+
+    # -- who: both tables are a second time in their indexes --------------------------------------
+
+    def _identities(self) -> None:
+        self._numbered("sources")
+        again = "SELECT id, kit, label FROM sources INDEXED BY sqlite_autoindex_sources_1"
+        self._insert("sources", ["id", "kit", "label"], self._old.listed(again))
+        for rows in self._old.numbered("idents"):
+            self._idents([row[:3] for row in rows])
+        again = "SELECT id, NULL, body FROM idents INDEXED BY sqlite_autoindex_idents_1"
+        self._idents(self._old.listed(again))
+
+    def _idents(self, rows: list[Row]) -> None:
+        for number, source, body in rows:
+            if good_ident(number, body):
+                ident = Ident.from_json(json.loads(body))
+                key = (ident.kit, ident.label or "")
+                entry = (source if isinstance(source, int) else None, *key)
+                self._db.execute("INSERT OR IGNORE INTO sources VALUES (?, ?, ?)", entry)
+                self._db.execute(
+                    "INSERT OR IGNORE INTO idents SELECT ?, id, ? FROM sources"
+                    " WHERE kit = ? AND label = ?",
+                    (number, body, *key),
+                )
+
+    # -- telegrams --------------------------------------------------------------------------------
+
+    def _telegrams(self) -> None:
+        last = self._numbers.get("telegrams", 0)
+        for rows in self._old.numbered("telegrams", last, _GRAIN):
+            self._take([row[:8] for row in rows])
+        if self._holes(last):
+            self._from_leaves(last)
+
+    def _from_leaves(self, last: int) -> None:
+        """Look through all pages for what could not be found by its number."""
+        (first,) = self._db.execute("SELECT min(seq) FROM telegrams").fetchone()
+        before = [first, *self._cursors()]  # what was let go may still stand on pages not in use
+        before += [row[0] for row in self._old.listed(_FIRST)]
+        lowest = min([n for n in before if isinstance(n, int)], default=0)
+        there = "SELECT 1 FROM telegrams WHERE seq = ?"
+        for rows in self._leaves():
+            wanted = [row for row in rows if lowest <= row[0] and (not last or row[0] <= last)]
+            self._take([row for row in wanted if not self._db.execute(there, row[:1]).fetchone()])
+
+    def _holes(self, last: int) -> bool:
+        first, most, count = self._db.execute(
+            "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0), count(*) FROM telegrams"
+        ).fetchone()
+        cursors = self._cursors()
+        waits = any(cursor + 1 < first for cursor in cursors)
+        return bool(waits or not cursors or count <= max(last, most) - first)
+
+    def _cursors(self) -> list[int]:
+        rows = self._old.listed("SELECT cursor FROM outputs")
+        return [row[0] for row in rows if isinstance(row[0], int)]
+
+    def _take(self, rows: list[Row]) -> None:
+        good = [row for row in rows if good_telegram(row)]
+        if good and self._db.executemany(_TELEGRAM, good).rowcount < len(good):
+            for row in good:
+                self._adopt(row)
+
+    def _adopt(self, row: Row) -> None:
+        """Keep a telegram of which nobody knows whose it is as a dead letter."""
+        there = "SELECT 1 FROM telegrams WHERE seq = ? OR (source = ? AND time = ?)"
+        if row[0] in self._orphans or self._db.execute(there, (row[0], *row[2:4])).fetchone():
+            return
+        self._db.execute(_ORPHAN, (row[2], row[3], row[6], row[7]))
+        self._orphans.add(row[0])
+
+    def _indexed(self) -> int:
+        """Note what the index knows of telegrams that are lost; returns the highest number."""
+        for order in ("", " ORDER BY source DESC, time DESC"):
+            rows = self._old.listed(_INDEX + order)
+            whole = [row for row in rows if all(isinstance(n, int) and n >= 0 for n in row)]
+            self._db.executemany(
+                "INSERT OR IGNORE INTO temp.lost SELECT ?1, ?2, ?3"
+                " WHERE NOT EXISTS (SELECT 1 FROM telegrams WHERE seq = ?1)",
+                whole,
+            )
+        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM telegrams").fetchone()
+        head = self._numbers.get("telegrams")
+        if head is None or head < last:
+            (indexed,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM temp.lost").fetchone()
+            head = max(last, indexed if indexed < last + 10_000 else 0)
+        self._db.execute("DELETE FROM temp.lost WHERE seq > ?", (head,))
+        return int(head)
+
+    # -- other tables -----------------------------------------------------------------------------
+
+    def _numbered(self, name: str) -> None:
+        columns = self._old.columns(name)
+        if columns:
+            for rows in self._old.numbered(name, self._numbers.get(name, 0)):
+                self._insert(name, columns, rows)
+
+    def _keyed(self, name: str, good: Callable[[dict[str, Any]], bool] | None = None) -> None:
+        columns = self._old.columns(name)
+        rows = self._old.keyed(name)
+        if good is not None:
+            rows = [row for row in rows if self._fits(name, columns, row)]
+            rows = [row for row in rows if good(dict(zip(columns, row, strict=True)))]
+        self._insert(name, columns, rows)
+
+    def _insert(self, name: str, columns: list[str], rows: list[Row]) -> None:
+        good = [row for row in rows if self._fits(name, columns, row)]
+        if not good:
+            return
+        marks = ", ".join("?" * len(columns))
+        query = f"INSERT OR IGNORE INTO {name} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  # names of our own tables
+        self._db.executemany(query, good)
+
+    def _fits(self, name: str, columns: list[str], row: Row) -> bool:
+        """Whether the values are of the types that were declared, and JSON is JSON."""
+        declared = {column[1]: column for column in self._db.execute(f"PRAGMA table_info({name})")}
+        for column, value in zip(columns, row, strict=True):
+            if column not in declared:
+                return False
+            wanted, needed = _TYPES.get(declared[column][2]), declared[column][3]
+            if value is None and not needed:
+                continue
+            if wanted is not None and not isinstance(value, wanted):
+                return False
+        values = dict(zip(columns, row, strict=True))
+        is_json = name == "positions" or (name == "aside" and values["ident"] is not None)
+        return not is_json or good_json(values["value" if name == "positions" else "data"])
+
+    # -- what to say ------------------------------------------------------------------------------
+
+    def _tell(self, head: int) -> str:
+        db = self._db
+        for name in ("telegrams", "aside"):  # numbers are never given again
+            top = max(self._numbers.get(name, 0), head if name == "telegrams" else 0)
+            db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
+            (most,) = db.execute(f"SELECT coalesce(max(rowid), 0) FROM {name}").fetchone()  # noqa: S608  # one of the two above
+            db.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, max(top, most)))
+        lost = missing.record(db, head, self._at, self._reason)
+        told = f"the journal was {self._reason}; saved {self._counts()}; "
+        told += (
+            f"{lost} telegrams are lost, see the gaps"
+            if lost
+            else "no telegram is known to be lost"
+        )
+        if self._orphans:
+            told += f"; {len(self._orphans)} have lost their ident and are dead letters"
+        entry = (self._at, "journal", "salvaged", told)
+        db.execute("INSERT INTO events (at, who, kind, text) VALUES (?, ?, ?, ?)", entry)
+        return told
+
+    def _counts(self) -> str:
+        found = []
+        for name, told in (("telegrams", "telegrams"), ("aside", "set aside"), ("gaps", "gaps")):
+            (count,) = self._db.execute(f"SELECT count(*) FROM {name}").fetchone()  # noqa: S608  # as above
+            found.append(f"{count} {told}")
+        names = [name for (name,) in self._db.execute("SELECT name FROM outputs ORDER BY name")]
+        found.append(f"the places of {', '.join(names)}" if names else "no output's place")
+        return ", ".join(found)

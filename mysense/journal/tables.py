@@ -1,0 +1,155 @@
+"""Reading the tables of a damaged journal: whatever can be read, around what cannot."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from math import isfinite
+from typing import Any
+
+from mysense.errors import TelegramError
+from mysense.telegram import Ident
+
+Row = tuple[Any, ...]
+_CHUNK = 500  # rows read at a time
+_FAILURES = 2_000_000  # ranges of a table that are tried in vain before the rest is given up
+_MANY = 5000  # and from which on it is no longer looked for single rows
+_PER_PAGE = 400  # rows at most on a page: what a table can hold whose end is not known
+
+
+class Tables:
+    """The tables of a journal that may be damaged anywhere.
+
+    Args:
+        db: read-only.
+        tick: called now and then: it takes long where much is damaged.
+    """
+
+    def __init__(self, db: sqlite3.Connection, tick: Callable[[], None] = lambda: None) -> None:
+        self._db = db
+        self._tick = tick
+
+    def columns(self, table: str) -> list[str]:
+        """The names of a table's columns; none where there is no such table."""
+        return [row[1] for row in self._try(f"PRAGMA table_info({table})") or ()]
+
+    def numbered(self, table: str, last: int = 0, grain: int = 1) -> Iterator[list[Row]]:
+        """The rows of a table with a whole number as key, by that number; in parts.
+
+        A range that cannot be read is divided until it is as small as the grain.
+
+        Args:
+            table: its first column is the key.
+            last: the highest number, if it is known.
+            grain: how many rows may be left out together where very much is damaged.
+        """
+        columns = self.columns(table)
+        if not columns:
+            return
+        key = columns[0]
+        query = (
+            f"SELECT * FROM {table} NOT INDEXED WHERE {key} BETWEEN ? AND ? ORDER BY {key} LIMIT ?"  # noqa: S608  # names of our own tables
+        )
+        first, found = self._ends(table, key)
+        ranges, failures = [(first, max(last, found))], 0
+        while ranges and failures < _FAILURES:
+            low, high = ranges.pop()
+            rows = self._try(query, low, high, _CHUNK)
+            self._tick()
+            if rows is None:
+                failures += 1
+                least = grain if failures > _MANY else 1
+                middle = (low + high) // 2
+                ranges += [(middle + 1, high), (low, middle)] if high - low >= least else []
+                continue
+            yield rows
+            after = max(low + _CHUNK, _whole(rows[-1][0], 0) + 1) if len(rows) == _CHUNK else high
+            if after < high:
+                ranges.append((after, high))
+
+    def _ends(self, table: str, key: str) -> tuple[int, int]:
+        """The lowest and the highest number, as far as they can be told."""
+        low, high = (
+            self._try(f"SELECT {end}({key}) FROM {table} NOT INDEXED")  # noqa: S608  # as above
+            for end in ("min", "max")
+        )
+        first = _whole(low[0][0] if low else None, 1)
+        (pages,) = (self._try("PRAGMA page_count") or [(0,)])[0]
+        guess = first + _PER_PAGE * _whole(pages, 0) if high is None else first - 1
+        return first, _whole(high[0][0] if high else None, guess)
+
+    def listed(self, query: str) -> list[Row]:
+        """The rows of a query up to the first that cannot be read."""
+        rows: list[Row] = []
+        try:
+            for row in self._db.execute(query):
+                rows.append(row)  # noqa: PERF402  # those before an error are wanted
+        except (sqlite3.DatabaseError, ValueError, OverflowError):
+            pass
+        return rows
+
+    def keyed(self, table: str) -> list[Row]:
+        """The rows of a table without row numbers, from both ends up to what cannot be read."""
+        names = self.columns(table)
+        if not names:
+            return []
+        order = ", ".join(f"{name} DESC" for name in names[:2])
+        rows = self.listed(f"SELECT * FROM {table}")  # noqa: S608  # as above
+        back = self.listed(f"SELECT * FROM {table} ORDER BY {order}")  # noqa: S608  # as above
+        return list(dict.fromkeys(rows + back))
+
+    def _try(self, query: str, *values: object) -> list[Row] | None:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except (sqlite3.DatabaseError, ValueError, OverflowError):  # numbers and names, too
+            return None
+
+
+def _whole(value: object, otherwise: int) -> int:
+    return value if isinstance(value, int) and 0 <= value < 2**53 else otherwise
+
+
+# -- whether a row makes sense ------------------------------------------------------------------
+
+
+def good_telegram(row: Row) -> bool:
+    """Whether a row of `telegrams` can be what was written there, its ident aside."""
+    seq, kind, source, time, ident, new, at, data = row[:8]
+    whole = all(isinstance(value, int) for value in (seq, source, time, ident))
+    if not (whole and kind == "telegram" and new in (0, 1) and isinstance(at, float)):
+        return False
+    values = _object(data) if isinstance(data, str) else {}
+    finite = all(isfinite(value) for value in values.values() if isinstance(value, float))
+    return finite and values.get("time") == time
+
+
+def good_ident(number: object, body: object) -> bool:
+    """Whether this is the number and the text of an ident."""
+    if not (isinstance(number, int) and isinstance(body, str)):
+        return False
+    try:
+        Ident.from_json(_object(body))
+    except TelegramError:
+        return False
+    return True
+
+
+def good_json(text: object) -> bool:
+    """Whether it is JSON text."""
+    return isinstance(text, str) and _loads(text) is not _NOTHING
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = _loads(text)
+    return value if isinstance(value, dict) else {}
+
+
+_NOTHING = object()
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _NOTHING
