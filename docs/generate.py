@@ -53,8 +53,10 @@ def settings_of(section: str) -> type[Any]:
     """The settings class of a plugin, or of one of the core's own sections."""
     from mysense.application import IdSettings, JournalSettings, ProcessSettings
     from mysense.loader import Loader
+    from mysense.provision.settings import ProvisionSettings
 
     core = {"process": ProcessSettings, "id": IdSettings, "journal": JournalSettings}
+    core |= {"provision": ProvisionSettings}
     return core.get(section) or Loader().load(section).Settings
 
 

@@ -29,6 +29,7 @@ VERBS = {
     "verify": "do journal, store and server hold the same?",
     "backfill": "copy what one place has and another lacks",
     "ledger": "made, kept, let go and dead, by kit and hour",
+    "provision": "make databases, users and tokens on an InfluxDB server",
     "plugins": "what is available and from where",
     "plugin": "one plugin on its own",
     "grafana": "data sources and dashboards for Grafana, as files",
