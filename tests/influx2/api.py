@@ -163,6 +163,15 @@ class Api:
             self._new_bucket(org, system, [{"everySeconds": days * 86_400}], "system")
         return org
 
+    @route("DELETE", "/api/v2/orgs/{id}")
+    def drop_org(self, asked: Asked, org: str) -> Answer:
+        self.need(asked, "write", "orgs", org, org)
+        del self.state.orgs[org]
+        for bucket in [one for one in self.state.buckets.values() if one["orgID"] == org]:
+            del self.state.buckets[bucket["id"]]
+            self.engine.drop(bucket["id"])
+        return 204, None
+
     @route("GET", "/api/v2/orgs/{id}/members")
     def members(self, asked: Asked, org: str) -> Answer:
         return 200, {"users": self._having(org, "member"), "links": {}}

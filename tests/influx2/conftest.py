@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.influx2.fake import Fake
 from tests.influx2.real import Own, given
 from tests.influx2.server import Server
 from tests.influxd import Influxd
+from tests.provision.ran import commander
 
 REAL = os.environ.get("MYSENSE_TEST_INFLUX2") == "real"
 
@@ -54,6 +57,19 @@ def _influx2(request: pytest.FixtureRequest) -> Iterator[Server]:
     with Own(os.environ["INFLUXD2"]) if influxd is None else Fake(influxd) as server:
         server.set_up()
         yield server
+
+
+@pytest.fixture
+def org(influx2: Server, project: str) -> Iterator[dict[str, Any]]:
+    """An organisation of this test's own, called as its project; it is gone afterwards."""
+    yield influx2.org(project)
+    influx2.drop_org(project)
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
+    """`command(conf, *words, **env)` runs `mysense provision`."""
+    return commander(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -96,10 +96,12 @@ def _patched(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(node: Any) -> None:
-    """Take away `format: byte`: tokens and passwords are no base64."""
+    """Take away `format: byte`, as tokens and passwords are no base64, and impossible defaults."""
     if isinstance(node, dict):
         if node.get("format") == "byte":
             del node["format"]
+        if "enum" in node and node.get("default", node["enum"][0]) not in node["enum"]:
+            del node["default"]  # of GET /tasks; it would be taken for what was sent
         for value in node.values():
             _plain(value)
     elif isinstance(node, list):

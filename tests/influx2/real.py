@@ -37,7 +37,6 @@ class Own(Server):
         folder = self._folder
         arguments = {
             "bolt-path": str(folder / "influxd.bolt"),
-            "sqlite-path": str(folder / "influxd.sqlite"),
             "engine-path": str(folder / "engine"),
             "http-bind-address": f"{self.host}:{self.port}",
         }

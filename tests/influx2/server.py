@@ -72,6 +72,12 @@ class Server:
         """A new organisation."""
         return self.make("orgs", name=name)
 
+    def drop_org(self, name: str) -> None:
+        """Take an organisation away, if it is there, with all its buckets."""
+        status, answer = self.request("GET", f"/api/v2/orgs?{urlencode({'org': name})}")
+        for org in answer["orgs"] if status == 200 else ():
+            self.request("DELETE", f"/api/v2/orgs/{org['id']}")
+
     def bucket(self, org: dict[str, Any], name: str, seconds: int = 0) -> dict[str, Any]:
         """A new bucket that keeps points for `seconds`, 0 for ever."""
         rules = [{"type": "expire", "everySeconds": seconds}] if seconds else []

@@ -10,12 +10,6 @@ pytestmark = pytest.mark.influx2
 
 
 @pytest.fixture
-def org(influx2, project):
-    """An organisation of this test's own."""
-    return influx2.org(project)
-
-
-@pytest.fixture
 def bucket(influx2, org, project):
     """A bucket in it, for a kit."""
     return influx2.bucket(org, f"{project}_kit")
@@ -28,7 +22,7 @@ def basic(user, password):
 def test_it_says_what_it_is(influx2):
     """Its health names a version 2."""
     status, answer = influx2.request("GET", "/health", token="")
-    assert (status, answer["version"][:3]) == (200, "v2.")
+    assert (status, answer["version"].removeprefix("v")[:2]) == (200, "2.")
 
 
 def test_set_up_once(new_influx2):
@@ -170,12 +164,11 @@ def test_mapping(influx2, org, bucket, project):
     assert [row["v"] for row in influx2.rows(text, token=token)] == [5]
 
 
-def test_unknown_database_stops_the_rest(influx2, org, bucket):
-    """A database that is not there is an error inside 200, and later statements are not run."""
+def test_unknown_database(influx2, org, bucket):
+    """A database that is not there is an error inside 200."""
     token = influx2.authorize(org, ("read", bucket))
-    text = f'SELECT * FROM "nowhere".."data"; SHOW MEASUREMENTS ON "{bucket["name"]}"'
-    status, results = influx2.query(text, token=token)
-    assert (status, ["error" in one for one in results]) == (200, [True, True])
+    status, results = influx2.query('SELECT * FROM "nowhere".."data"', token=token)
+    assert (status, "error" in results[0]) == (200, True)
 
 
 def test_buckets_come_in_pages(influx2, org, project):

@@ -1,0 +1,219 @@
+"""`mysense provision` on InfluxDB 2.x."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from mysense.provision.tokens import Tokens
+
+pytestmark = pytest.mark.influx2
+
+NASTY = 'it\'s a \\ and: "x"'
+
+
+@pytest.fixture
+def kit(project):
+    return f"{project}_one"
+
+
+@pytest.fixture
+def on_two(command, influx2, project):
+    """`on_two(*words)` provides in an organisation called as the project."""
+    conf = ["hostname = " + influx2.host, f"port = {influx2.port}", "api = auto"]
+
+    def on_two(*words, more=None):
+        more = [f"org = {project}"] if more is None else more
+        return command([*conf, *more], *words, PROVISION_TOKEN=influx2.token)
+
+    yield on_two
+    influx2.drop_org(project)
+
+
+def writes(influx2, org, bucket, token):
+    return influx2.write(org, bucket, "data temp=1 1494777772", token=token)[0]
+
+
+def basic(user, password):
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def test_a_kit_can_write(on_two, influx2, project, kit):
+    """The token of a kit writes to the kit's bucket."""
+    ran = on_two("kit", project, "one")
+    assert writes(influx2, project, kit, ran.secret(kit, "token")) == 204
+
+
+def test_a_kit_writes_nowhere_else(on_two, influx2, project, kit):
+    """The token of a kit is refused for another kit's bucket, and for that of its roll-ups."""
+    token = on_two("kit", project, "one", "--rollup").secret(kit, "token")
+    on_two("kit", project, "two")
+    others = (f"{project}_two", f"{kit}/1h")
+    answers = {writes(influx2, project, bucket, token) for bucket in others}
+    assert answers <= {401, 403, 404}
+
+
+def test_a_kit_cannot_read(on_two, influx2, project, kit):
+    """The token of a kit sees no database."""
+    token = on_two("kit", project, "one").secret(kit, "token")
+    assert influx2.rows("SHOW DATABASES", token=token) == []
+
+
+def test_twice_in_a_row(on_two, project, tmp_path):
+    """A second run with all there is finds it all there."""
+    (tmp_path / "value").write_text("hush")
+    words = ["kit", project, "one", "--rollup", "--retention", "52w", "--rp", "infinite", "--v1"]
+    words += ["--reader", f"{project}-reader", "--member", f"{project}-jan"]
+    words += ["--secret", f"KEY={tmp_path / 'value'}", "--secrets", tmp_path / "safe"]
+    first, second = on_two(*words), on_two(*words)
+    assert (first.states, second.states) == ({"created"}, {"exists"})
+
+
+def test_dry_run_makes_nothing(on_two, influx2, project):
+    """A dry run says what it would make, and makes nothing."""
+    ran = on_two(
+        "kit", project, "one", "--dry-run", "--rollup", "--v1", "--member", f"{project}-jan"
+    )
+    status, answer = influx2.request("GET", f"/api/v2/orgs?org={project}")
+    assert (ran.states, status == 404 or answer["orgs"] == []) == ({"would create"}, True)
+
+
+def test_half_done_token(on_two, influx2, project, kit, monkeypatch):
+    """A token that was made and never told is made anew; no other of that kind stays."""
+    with monkeypatch.context() as broken:
+        broken.setattr("mysense.provision.safe.Safe.keep", None)
+        with pytest.raises(TypeError):
+            on_two("kit", project, "one")
+    token = on_two("kit", project, "one").secret(kit, "token")
+    org = influx2.request("GET", f"/api/v2/orgs?org={project}")[1]["orgs"][0]
+    found = influx2.request("GET", f"/api/v2/authorizations?orgID={org['id']}")[1]["authorizations"]
+    left = [one["status"] for one in found if kit in one["description"]]
+    assert (writes(influx2, project, kit, token), left) == (204, ["active"])
+
+
+def test_half_done_user_of_1x(on_two, influx2, project, kit, monkeypatch):
+    """A user of the 1.x API without a password gets one by the next run."""
+    with monkeypatch.context() as broken:
+        broken.setattr(Tokens, "_first_password", None)
+        with pytest.raises(TypeError):
+            on_two("kit", project, "one", "--v1")
+    password = on_two("kit", project, "one", "--v1").secret(kit)
+    given = {"Authorization": basic(kit, password)}
+    assert influx2.request("GET", "/query?q=SHOW+DATABASES", token="", **given)[0] == 200
+
+
+def test_renew(on_two, influx2, project, kit):
+    """--renew makes the old token void and shows another."""
+    old = on_two("kit", project, "one").secret(kit, "token")
+    new = on_two("kit", project, "one", "--renew").secret(kit, "token")
+    assert [writes(influx2, project, kit, token) for token in (old, new)] == [401, 204]
+
+
+def test_reader_of_1x(on_two, influx2, project, kit, tmp_path):
+    """A user of the 1.x API reads by name and password, with every sign in it."""
+    name = f"{project}-reader"
+    (tmp_path / f"{name}.password").write_text(NASTY)
+    words = ["--reader", name, "--v1", "--secrets", tmp_path]
+    on_two("kit", project, "one", *words)
+    given = {"Authorization": basic(name, NASTY)}
+    status, answer = influx2.request("GET", "/query?q=SHOW+DATABASES", token="", **given)
+    assert (status, answer["results"][0]["series"][0]["values"]) == (200, [[kit]])
+
+
+def test_reader_of_all(on_two, influx2, project, kit):
+    """The token of a reader sees buckets that are made later, and roll-ups as no kit."""
+    name = f"{project}-viewer"
+    token = on_two("reader", name).secret(name, "token")
+    on_two("kit", project, "one", "--rollup")
+    names = {row["name"] for row in influx2.rows("SHOW DATABASES", token=token)}
+    assert {one for one in names if not one.startswith("_")} == {kit}
+
+
+def test_mapping(on_two, influx2, project, kit):
+    """With --rp the bucket answers as that retention policy too, and as the default one."""
+    token = on_two("kit", project, "one", "--rp", "infinite").secret(kit, "token")
+    writes(influx2, project, kit, token)
+    name = f"{project}-viewer"
+    viewer = on_two("reader", name).secret(name, "token")
+    rows = [
+        influx2.rows(f'SELECT temp FROM "{kit}".{rp}."data"', token=viewer)
+        for rp in ('"infinite"', "")
+    ]
+    assert rows == [[{"time": 1494777772, "temp": 1}]] * 2
+
+
+def test_member(on_two, influx2, project, tmp_path):
+    """A member signs in with the password that was kept."""
+    name = f"{project}-jan"
+    (tmp_path / f"{name}.password").write_text(NASTY)
+    on_two("kit", project, "one", "--member", name, "--secrets", tmp_path)
+    given = {"Authorization": basic(name, NASTY)}
+    assert influx2.request("POST", "/api/v2/signin", token="", **given)[0] == 204
+
+
+def test_shorter_retention_is_refused(on_two, project):
+    """Points are not deleted without being told to."""
+    on_two("kit", project, "one")
+    ran = on_two("kit", project, "one", "--retention", "4w")
+    assert (ran.code, "--shorten" in ran.told["error"]) == (1, True)
+
+
+def test_other_retention(on_two, project, influx2, kit):
+    """With --shorten, retention becomes what was asked for."""
+    on_two("kit", project, "one")
+    on_two("kit", project, "one", "--retention", "4w", "--shorten")
+    org = influx2.request("GET", f"/api/v2/orgs?org={project}")[1]["orgs"][0]
+    found = influx2.request("GET", f"/api/v2/buckets?orgID={org['id']}&name={kit}")[1]["buckets"]
+    assert found[0]["retentionRules"][0]["everySeconds"] == 28 * 86_400
+
+
+def test_another_task(on_two, project):
+    """A task whose script is another one is changed."""
+    on_two("kit", project, "one", "--rollup")
+    ran = on_two("kit", project, "one", "--rollup", "--late", "14d")
+    changed = [step["kind"] for step in ran.told["steps"] if step["state"] == "changed"]
+    assert changed == ["task"]
+
+
+def test_organisation_of_a_project(on_two, influx2, project, kit):
+    """In layout org each project is an organisation; a token of one cannot write to another."""
+    token = on_two("kit", project, "one", more=["layout = org"]).secret(kit, "token")
+    on_two("kit", f"{project}x", "one", more=["layout = org"])
+    try:
+        answers = [writes(influx2, org, "signals", token) for org in (project, f"{project}x")]
+    finally:
+        influx2.drop_org(f"{project}x")
+    assert (answers[0], answers[1] in {401, 403, 404}) == (204, True)
+
+
+def test_wrong_token(command, influx2, project):
+    """An administrator's token that nobody has is told, and the token is not."""
+    conf = ["hostname = " + influx2.host, f"port = {influx2.port}", "api = 2", f"org = {project}"]
+    ran = command(conf, "kit", project, "one", PROVISION_TOKEN="mistaken")
+    assert (ran.code, ran.told["error"][:3], "mistaken" in ran.err) == (1, "401", False)
+
+
+def test_set_up(command, new_influx2):
+    """A set-up makes a new server's first user, and its token provides for a kit; once."""
+    server = new_influx2()
+    conf = ["hostname = " + server.host, f"port = {server.port}", "api = 2", "org = air"]
+    ran = command(conf, "setup", PROVISION_USER="root")
+    again = command(conf, "setup")
+    made = command(conf, "kit", "p", "s", PROVISION_TOKEN=ran.secret("root", "token"))
+    assert (ran.states, again.states, made.code) == ({"created"}, {"exists"}, 0)
+
+
+def test_set_up_that_ended_half_done(command, new_influx2, tmp_path):
+    """The token is in its file before the server has it: nothing is lost with the answer."""
+    server = new_influx2()
+    conf = ["hostname = " + server.host, f"port = {server.port}", "api = 2", "org = air"]
+    command(conf, "setup", "--secrets", tmp_path / "safe", PROVISION_USER="root")
+    token = (tmp_path / "safe/root.token").read_text().strip()
+    assert server.request("GET", "/api/v2/me", token=token)[1]["name"] == "root"
+
+
+def test_api_of_another_version(command, influx2, project):
+    """A server of 2.x is told from what the configuration says."""
+    conf = ["hostname = " + influx2.host, f"port = {influx2.port}", "api = 1"]
+    assert "set api = 2" in command(conf, "kit", project, "one").told["error"]
