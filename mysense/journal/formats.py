@@ -59,7 +59,7 @@ def orders() -> list[list[str]]:
     What differs is where in the file each table begins.
     """
     made = _schema()
-    added = {_named(text) for step in _STEPS.values() for text in statements(step)}
+    added = {_named(text) for step in _STEPS.values() for text in statements(step)} - {""}
     later = [text for text in made if _named(text) in added]
     return [made, [text for text in made if text not in later] + later]
 
