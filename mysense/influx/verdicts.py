@@ -91,7 +91,8 @@ def _log_in_fix(answer: Answer, asked: Asked) -> str:
     if token and server == 1:
         return f"it is InfluxDB {answer.version}, which takes no tokens; set user and password"
     if not token and server == 2:
-        return f"it is InfluxDB {answer.version}; set api = 2, org and token"
+        wanted = "token" if asked.api == 2 else "api = 2, org and token"
+        return f"it is InfluxDB {answer.version}; set {wanted}"
     if token:
         return f"the token is refused; set one that is active and may write to {asked}"
     if asked.who == "nobody":

@@ -183,7 +183,8 @@ class Writer:
 
     def _asked(self, place: Place, answer: Answer) -> Asked:
         server, layout = self._server, self._layout.name
-        shared = layout == "shared" or (layout == "kit" and "organization" in answer.message)
+        no_org = answer.message.startswith("organization")
+        shared = layout == "shared" or (layout == "kit" and no_org)
         return Asked(str(server), place, server.who, server.known_api or 1, shared)
 
 

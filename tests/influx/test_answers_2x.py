@@ -115,6 +115,19 @@ def test_a_conflict_that_does_not_end_is_bisected():
     assert (type(raised), len(requests)) == (Unacceptable, 3)
 
 
+def test_a_user_of_1x_cannot_write_as_2x_does():
+    """It is a token that is missing, and nothing else."""
+    options = {"token": Secret(), "user": "u", "password": Secret("p")}
+    raised, _ = outcome(TABLE["401"][0], **options)
+    assert str(raised).endswith("it is InfluxDB v2.7.12; set token")
+
+
+def test_a_bucket_may_be_called_like_an_organisation():
+    """It holds that kit and not all."""
+    missing = said(404, "not found", 'bucket "organization_s" not found')
+    assert isinstance(outcome(missing, create=False)[0], Hold)
+
+
 MISSING = said(404, "not found", 'bucket "p_s" not found')
 ORG = answer("200 OK", b'{"orgs":[{"id":"07","name":"o"}]}', *V2)
 
