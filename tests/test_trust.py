@@ -107,6 +107,16 @@ def test_trust_stays_when_the_network_goes(board):
     assert kind(trust) is None
 
 
+def test_trust_stays_when_the_module_is_left_behind(board):
+    """Somebody sets the wall clock by an hour, and not the module."""
+    board.write("sys/class/rtc/rtc0/since_epoch", f"{NOW:.0f}\n")
+    trust = board.trust()
+    trust.look(0)
+    board.clock.offset += 3600
+    board.clock.now += 60
+    assert kind(trust) is None
+
+
 def test_trust_stays_in_the_same_start(board):
     """A new process goes on from what the journal kept."""
     trust = board.trust()

@@ -47,7 +47,7 @@ class Dating:
         self._trust = trust
         self._report = report
         self._seconds = Seconds(clock)
-        self._limit, self._once = float("inf"), False
+        self._limit = float("inf")
         self._former: Anchor | None = None  # of an earlier start, whose telegrams may wait yet
         self._noted: tuple[Hold | None, Anchor | None] = None, None  # what the journal has
         self._buried = False
@@ -66,7 +66,7 @@ class Dating:
             return
         if once:
             self._trust.take_as_it_is()
-        self._limit, self._once = max_mb, once
+        self._limit = max_mb
         self._noted = hold, anchor = _recall(journal)
         self._trust.resume(anchor)
         if anchor is not None and anchor.boot != self._trust.boot:
@@ -128,7 +128,7 @@ class Dating:
         if not self._buried:
             self._bury(journal)
         hold, noted = self._noted
-        anchor = noted if self._once else self._former or self._trust.anchor
+        anchor = self._former or self._trust.anchor
         if _kind(self.hold) != _kind(hold) or _differ(anchor, noted):
             _remember(journal, self.hold, anchor)
             self._noted = self.hold, anchor

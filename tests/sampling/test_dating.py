@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 
 from mysense.application import ProcessSettings
-from mysense.journal import Journal, undated
-from mysense.journal.view import View
+from mysense.engine import Engine, Limits
+from mysense.journal import Journal, Outcome, undated
+from mysense.journal.view import View, request
 from mysense.sampling import Sampling
 from mysense.telegram import DAY, Ident
 from tests.boards import NOW, Board
@@ -339,6 +340,28 @@ def test_held_and_switched_off(right):
     assert list(right.stored.values()) == [int(NOW) + at for at in (60, 120, 180, 3660, 3720)]
 
 
+def test_held_switched_off_and_an_hour_behind(right):
+    """The new start goes on after what the old one had to hold, an interval apart."""
+    right.measure(1)
+    right.clock.offset += 400 * DAY
+    right.measure(2)
+    right.stop()
+    right.start("boot-2", wall=NOW - 3600, elapsed=30.0)
+    right.run()
+    right.measure(3)
+    assert spread(right)[-2:] == [60, 60]
+
+
+def test_once_after_once_is_not_in_the_future(right):
+    """A kit that is called every now and then remembers what its clock showed."""
+    for step in (0, 400 * DAY):
+        right.stop()
+        right.clock.offset += step
+        right.run(once=True)
+        right.sampling.run(None)
+    assert (list(right.stored.values()), right.waiting) == ([int(NOW)], [20])
+
+
 def test_the_first_synchronisation_may_move_it_far(tmp_path):
     """`trusted` after months in a drawer: telegrams follow the time server at once."""
     kit = Kit(tmp_path, NOW, "trusted")
@@ -409,3 +432,43 @@ def test_where_nothing_is_in_doubt_nothing_is_accepted(right):
     """It says so."""
     right.measure(1)
     assert not accept(right)
+
+
+# -- who is told --------------------------------------------------------------------------------
+
+
+def test_the_service_manager_is_told(kit):
+    """The line of status says that telegrams wait, and why; sampling goes on, and so the heart."""
+    engine = Engine(kit.journal, sampling=kit.sampling)
+    kit.measure(1)
+    assert "telegrams wait for the right time: the clock says 1970-01-01" in engine._state()
+    assert engine._heart.trouble == ""
+
+
+def test_a_request_in_the_journal_is_obeyed(kit):
+    """`mysense clock accept` leaves one for the engine."""
+    engine = Engine(kit.journal, sampling=kit.sampling)
+    kit.measure(1)
+    kit.set(NOW)
+    request(kit.file, "accept", ["boot-1"])
+    engine.tick()
+    kit.tick()
+    assert list(kit.stored.values()) == [int(NOW)]
+
+
+def test_age_means_nothing_by_a_wrong_clock(right):
+    """A clock that is decades ahead does not empty the journal."""
+    engine = Engine(right.journal, sampling=right.sampling, limits=Limits(keep_days=1.0))
+    right.measure(1)
+    right.journal.register("x")
+    right.journal.settle("x", Outcome(cursor=1))
+    right.clock.offset += 40 * 366 * DAY
+    right.measure(1)
+    engine.tick()
+    assert len(right.stored) == 1
+
+
+def test_the_log_reminds_once_an_hour(kit, caplog):
+    """Who looks only there finds it, too."""
+    kit.measure(125)
+    assert caplog.text.count("telegrams wait for the right time") == 2  # it began before
