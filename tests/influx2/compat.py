@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from tests.influx2 import influxql
-from tests.influx2.api import Answer, Api, Asked, basic
+from tests.influx2.api import Api
 from tests.influx2.errors import Refusal, not_found
+from tests.influx2.routes import Answer, Asked, basic
 from tests.influx2.state import Thing
 
 _PRECISIONS = {"": "ns", "n": "ns", "ns": "ns", "u": "us", "us": "us", "ms": "ms", "s": "s"}

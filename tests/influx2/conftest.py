@@ -21,6 +21,7 @@ from tests.influxd import Influxd
 from tests.provision.ran import commander
 
 REAL = os.environ.get("MYSENSE_TEST_INFLUX2") == "real"
+BINARY = os.environ.get("INFLUXD2", "")
 
 
 @pytest.fixture
@@ -41,29 +42,28 @@ def new_influx2(request: pytest.FixtureRequest) -> Iterator[Callable[[], Server]
             if not REAL:
                 influxd: Influxd = request.getfixturevalue("influxd")
                 return stack.enter_context(Fake(influxd))
-            if "INFLUXD2" not in os.environ:
+            if not BINARY:
                 pytest.skip("a new server needs a binary, INFLUXD2")
-            return stack.enter_context(Own(os.environ["INFLUXD2"]))
+            return stack.enter_context(Own(BINARY))
 
         yield start
 
 
 @pytest.fixture(scope="session")
 def _influx2(request: pytest.FixtureRequest) -> Iterator[Server]:
-    if REAL and "INFLUXD2" not in os.environ:
+    if REAL and not BINARY:
         yield given()
         return
     influxd = None if REAL else request.getfixturevalue("influxd")
-    with Own(os.environ["INFLUXD2"]) if influxd is None else Fake(influxd) as server:
+    with Own(BINARY) if influxd is None else Fake(influxd) as server:
         server.set_up()
         yield server
 
 
 @pytest.fixture
-def org(influx2: Server, project: str) -> Iterator[dict[str, Any]]:
-    """An organisation of this test's own, called as its project; it is gone afterwards."""
-    yield influx2.org(project)
-    influx2.drop_org(project)
+def org(influx2: Server, project: str) -> dict[str, Any]:
+    """An organisation of this test's own, called as its project."""
+    return influx2.org(project)
 
 
 @pytest.fixture
@@ -76,6 +76,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any
 def influx2(_influx2: Server) -> Iterator[Server]:
     """An InfluxDB 2.x, set up and shared by all tests: use names of your own."""
     yield _influx2
+    while _influx2.made:
+        _influx2.drop_org(_influx2.made.pop())
     if isinstance(_influx2, Fake):
         broken, _influx2.violations = _influx2.violations, []
         assert broken == []

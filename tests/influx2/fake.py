@@ -19,11 +19,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.influx2.api import Api, Asked
+from tests.influx2.api import Api
 from tests.influx2.compat import Compat
 from tests.influx2.contract import Contract
 from tests.influx2.engine import Engine
 from tests.influx2.errors import Refusal
+from tests.influx2.routes import Asked
 from tests.influx2.server import Server
 from tests.influx2.state import State
 from tests.influxd import Influxd

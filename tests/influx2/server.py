@@ -25,6 +25,7 @@ class Server:
         self.host = host
         self.port = port
         self.token = token
+        self.made: list[str] = []  # organisations of tests
 
     @property
     def url(self) -> str:
@@ -69,7 +70,8 @@ class Server:
         return made
 
     def org(self, name: str) -> dict[str, Any]:
-        """A new organisation."""
+        """A new organisation; the fixture takes it away after the test."""
+        self.made.append(name)
         return self.make("orgs", name=name)
 
     def drop_org(self, name: str) -> None:
