@@ -66,6 +66,20 @@ test: $(TESTED)/.wheel  ## all tests over the built wheel; TESTS=tests/cli ARGS=
 	@cd build && MYSENSE_TEST_INSTALLED=1 $(abspath $(TESTED))/bin/pytest \
 		-c ../pyproject.toml --rootdir=.. $(addprefix ../,$(TESTS)) $(ARGS)
 
+# The same tests as against the fake: INFLUXD2 is a binary that they start themselves, INFLUX2_URL a
+# server that runs, where INFLUX2_TOKEN may do everything; the organisations of tests are gone afterwards
+INFLUXD2 ?=
+INFLUX2_URL ?=
+
+.PHONY: test-influx2
+test-influx2: $(TESTED)/.wheel  ## against a real InfluxDB 2: INFLUXD2=influxd, or INFLUX2_URL and INFLUX2_TOKEN
+	@test -n "$(INFLUXD2)$(INFLUX2_URL)" || { \
+		echo 'Say which: INFLUXD2=/path/of/influxd, or INFLUX2_URL=http://host:port INFLUX2_TOKEN=...' >&2; \
+		exit 64; }
+	@cd build && MYSENSE_TEST_INSTALLED=1 MYSENSE_TEST_INFLUX2=real \
+		$(if $(INFLUXD2),INFLUXD2="$(abspath $(shell command -v $(INFLUXD2)))") \
+		$(abspath $(TESTED))/bin/pytest -c ../pyproject.toml --rootdir=.. -m influx2 ../tests $(ARGS)
+
 .PHONY: test-checkout
 test-checkout: $(VENV)/.dev  ## the tests that need a checkout: plugins started as files
 	@$(VENV)/bin/pytest tests/cli/test_standalone.py $(ARGS)
