@@ -17,6 +17,7 @@ from contextlib import suppress
 
 from mysense.backoff import Backoff, Jitter, full_jitter
 from mysense.batch import Batch, by_kit, into_parts, number
+from mysense.excluding import Exclude
 from mysense.journal import Journal, Row
 from mysense.journal.view import View
 from mysense.plugin import (
@@ -61,12 +62,15 @@ class Delivery:
     ) -> None:
         self.publisher = publisher
         self.name = publisher.section
-        self._privacy = Privacy(publisher.settings.omit, publisher.settings.round_location)
+        settings = publisher.settings
+        self._exclude = Exclude(settings.exclude)
+        self._privacy = Privacy(settings.omit, settings.round_location)
         self._journal = journal
         self._view = View(journal.path, journal.mend)
         self._clock = clock
         self._log = logging.getLogger(f"mysense.{self.name}")
-        self._cursor, self._receipt = journal.register(self.name)
+        idle = settings.state == "idle"
+        self._cursor, self._receipt = journal.register(self.name, idle=idle)
         self._seen = self._cursor
         self._held = {kit: clock() for kit in journal.held_kits(self.name)}  # kit -> probe when
         self._batch: Batch | None = None
@@ -109,7 +113,12 @@ class Delivery:
         return not (waiting or self._paused or self.stopped)
 
     def drained(self, head: int) -> bool:
-        """Whether all telegrams up to number `head` are settled and none waits aside."""
+        """Whether all telegrams up to number `head` are settled and none waits aside.
+
+        For one that is paused nobody waits.
+        """
+        if self._paused:
+            return True
         looked = self._looked == self._asked
         return self.settled and looked and self._cursor >= head and not self._held
 
@@ -200,6 +209,9 @@ class Delivery:
             batch.last = rows[-1].seq
         if not batch.aside:
             batch.cursor = self._seen = batch.last
+        if self._exclude:
+            batch.excluded += [row for row in rows if self._exclude.whole(row.telegram)]
+            rows = [row for row in rows if not self._exclude.whole(row.telegram)]
         held = () if batch.aside else self._held
         waits = [row for row in rows if row.telegram.kit in held] if held else []
         rows = [row for row in rows if row.telegram.kit not in held] if waits else rows
@@ -238,6 +250,8 @@ class Delivery:
     def _told(self, part: list[Row]) -> list[Telegram]:
         """The telegrams of `part` as this output may see them."""
         telegrams = [row.telegram for row in part]
+        if self._exclude:
+            telegrams = list(map(self._exclude, telegrams))
         return list(map(self._privacy, telegrams)) if self._privacy else telegrams
 
     def _refuse(self, batch: Batch, part: list[Row], reasons: Mapping[int, str]) -> None:
@@ -272,7 +286,8 @@ class Delivery:
             telegram = row.telegram
             self._log.error("dead letter: %s at %d: %s", telegram.kit, telegram.time, reason)
         if len(dead) > 3:
-            self._log.error("and %d more dead letters; see `mysense dead list`", len(dead) - 3)
+            verb = f"mysense dead list --journal {self._journal.path}"  # it may be a replay's
+            self._log.error("and %d more dead letters; see `%s`", len(dead) - 3, verb)
 
     # -- faults of the plugin ---------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -102,6 +103,8 @@ class Engine:
         Returns:
             whether everything that was to be done was done.
         """
+        with suppress(sqlite3.Error):  # then the first tick does it
+            self._obey()  # who is paused shall not begin
         self.start()
         self._heart.begin()
         try:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 import attrs
 
 from mysense.errors import MySenseError
+from mysense.excluding import not_excludable
 from mysense.options import Interval, option
 from mysense.privacy import not_omittable
 from mysense.telegram import DAY, Telegram
@@ -123,6 +124,14 @@ class OutputSettings:
     )
     round_location: int | None = option(
         None, "decimals of the geolocation that it is told: 2 is about a kilometre", low=0, high=7
+    )
+    exclude: tuple[str, ...] = option(
+        (),
+        "kits and fields that this output does not get: BdP_* is kits, */drh a field of all kits",
+        check=not_excludable,
+    )
+    state: Literal["record", "idle"] = option(
+        "record", "how it begins with a journal: idle waits for `mysense resume`"
     )
     flush: float = option(
         0.0, "seconds to wait for a batch to fill; 0 sends what is there", low=0, high=3600

@@ -6,6 +6,7 @@ Addresses and the exact place of a kit are personal data of whoever lives there.
 from __future__ import annotations
 
 import logging
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +28,17 @@ def not_omittable(names: tuple[str, ...]) -> str | None:
     if needed:
         return f"parts of the ident or fields; {needed[0]} is needed to understand the rest"
     return None
+
+
+def without_fields(ident: Ident, names: AbstractSet[str]) -> Ident:
+    """`ident` without what it says of these fields."""
+    if not names & set(ident.fields):
+        return ident
+    kept = [at for at, name in enumerate(ident.fields) if name not in names]
+    lists: dict[str, Any] = {name: getattr(ident, name) for name in _LISTS}
+    for name, entries in lists.items():
+        lists[name] = tuple(entries[at] for at in kept if at < len(entries))
+    return attrs.evolve(ident, **lists)
 
 
 class Privacy:
@@ -64,13 +76,7 @@ class Privacy:
         less = attrs.evolve(ident, **self._parts)
         if less.geolocation:
             less = attrs.evolve(less, geolocation=self._rounded(less.geolocation))
-        if not self._fields.intersection(less.fields):
-            return less
-        kept = [at for at, name in enumerate(less.fields) if name not in self._fields]
-        lists: dict[str, Any] = {name: getattr(less, name) for name in _LISTS}
-        for name, entries in lists.items():
-            lists[name] = tuple(entries[at] for at in kept if at < len(entries))
-        return attrs.evolve(less, **lists)
+        return without_fields(less, self._fields)
 
     def _rounded(self, place: str) -> str:
         """Latitude and longitude rounded; the altitude, which tells floors apart, to metres."""

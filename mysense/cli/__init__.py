@@ -25,6 +25,8 @@ VERBS = {
     "check": "would it work here? each failure with its fix",
     "status": "journal, outputs, lag, last error, dead letters, gaps",
     "clock": "is the clock of this machine trusted? or: it is right, accept it",
+    "pause": "let an output rest; its telegrams wait in the journal",
+    "resume": "let a paused output go on",
     "dead": "telegrams that an output refused: list, retry, export",
     "verify": "do journal, store and server hold the same?",
     "backfill": "copy what one place has and another lacks",

@@ -21,15 +21,20 @@ def main(words: list[str]) -> int:
     args = _arguments(words)
     path = journal_path(args)
     with View(path) as view:
-        _check_output(view, args.output)
+        if args.output is not None:
+            check_output(view, args.output)
     if args.action == "retry":
         return _retry(path, args)
     with View(path) as view:
+        found = 0
         for letter in _letters(view, args.output):
+            found += 1
             if args.action == "export" and letter["telegram"] is None:
                 say(f"{letter['id']} is not a telegram and only listed: {letter['reason']}")
             else:
                 print(_line(letter, args))
+    if not found:
+        say("no dead letters")
     return 0
 
 
@@ -46,9 +51,10 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _check_output(view: View, name: str | None) -> None:
+def check_output(view: View, name: str) -> None:
+    """Refuse an output that this journal does not know. Raises VerbError."""
     known = [row["name"] for row in view.all("SELECT name FROM outputs")]
-    if name is not None and name not in known:
+    if name not in known:
         raise VerbError(f"no output is called {name!r} in this journal ({closest(name, known)})")
 
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from mysense.application import core_settings, default_path, plugin_loader
 from mysense.cli import USAGE
-from mysense.cli.common import say
 from mysense.settings import Source
 from mysense.standalone import run
+
+_USAGE = """\
+usage: mysense plugin NAME [-c FILE] [-o SECTION.KEY=VALUE] [-n COUNT] ...
+
+`mysense plugins` lists the names; `mysense plugin NAME --help` says more."""
 
 
 def main(words: list[str]) -> int:
     """Run one plugin; returns the exit code."""
     if not words or words[0].startswith("-"):
-        say("usage: mysense plugin NAME [-c FILE] [-o SECTION.KEY=VALUE] [-n COUNT] ...")
-        say("`mysense plugins` lists the names; `mysense plugin NAME --help` says more")
-        return 0 if words[:1] in (["-h"], ["--help"]) else USAGE
+        asked = words[:1] in (["-h"], ["--help"])
+        print(_USAGE, file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else USAGE
     name = words[0].lower()
     source = _source(words[1:])
     loader = plugin_loader(source, core_settings(source)[0])

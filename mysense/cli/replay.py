@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import attrs
+
 from mysense.application import Application
 from mysense.cli import CONFIGURATION, FAILED
 from mysense.cli.common import (
@@ -23,6 +25,7 @@ from mysense.cli.common import (
     speed,
 )
 from mysense.engine import Engine
+from mysense.excluding import Exclude
 from mysense.files.durable import try_lock
 from mysense.journal import Journal
 from mysense.journal.summary import OutputSummary, outputs
@@ -144,6 +147,8 @@ def _send(args: argparse.Namespace, source: Replay, publishers: Sequence[Publish
         remove_journal(path)
     resumed = path.exists()
     journal = Journal(path)
+    for publisher in publishers:  # who replays wants it sent, also where an engine would wait
+        publisher.settings = attrs.evolve(publisher.settings, state="record")
     if resumed:
         say(f"resuming what an earlier replay of these files left in {path}")
         request(path, "retry", [publisher.section for publisher in publishers])
@@ -222,7 +227,10 @@ def _dry_run(source: Replay, publishers: Sequence[Publisher[Any]]) -> bool:
 
 def _preview(publisher: Publisher[Any], telegrams: list[Any]) -> bool:
     groups: dict[str, list[Any]] = {}
+    exclude = Exclude(publisher.settings.exclude)
     privacy = Privacy(publisher.settings.omit, publisher.settings.round_location)
+    if exclude:
+        telegrams = [exclude(telegram) for telegram in telegrams if not exclude.whole(telegram)]
     for telegram in map(privacy, telegrams) if privacy else telegrams:
         groups.setdefault("" if publisher.mixed else telegram.kit, []).append(telegram)
     failed = False

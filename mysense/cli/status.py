@@ -13,6 +13,7 @@ import attrs
 
 from mysense.cli.common import Parser, journal_path
 from mysense.journal import undated
+from mysense.journal.holder import Holder, holder
 from mysense.journal.summary import OutputSummary, outputs
 from mysense.journal.view import View
 from mysense.replaying import replay_folder
@@ -29,7 +30,7 @@ def main(words: list[str]) -> int:
     args.add_argument("--json", action="store_true", help="as one JSON object")
     parsed = args.parse_args(words)
     with open_view(parsed) as view:
-        status = collect(view)
+        status = collect(view, holder(view.path))
     print(json.dumps(status, indent=2) if parsed.json else readable(status))
     return 0
 
@@ -47,8 +48,11 @@ def open_view(args: argparse.Namespace) -> View:
     return View(journal_path(args))
 
 
-def collect(view: View) -> dict[str, Any]:
-    """The status as JSON values; times are Unix seconds, `lag` is seconds."""
+def collect(view: View, engine: Holder | None) -> dict[str, Any]:
+    """The status as JSON values; times are Unix seconds, `lag` is seconds.
+
+    Without an `engine` nothing is connected, whatever the last one noted.
+    """
     (kept,) = view.all(
         "SELECT count(*) AS telegrams, min(time) AS first, max(time) AS last FROM telegrams"
     )
@@ -59,13 +63,16 @@ def collect(view: View) -> dict[str, Any]:
     size = sum(p.stat().st_size for p in _files(view.path))
     return {
         "journal": str(view.path),
+        "engine": {"running": False}
+        if engine is None
+        else {"running": True, **attrs.asdict(engine)},
         "bytes": size,
         "kits": kits["n"],
         **dict(kept),
         "refused_by_journal": refused["n"],
         "undated": attrs.asdict(undated.waiting(view)),
         "inputs": {row["input"]: {"positions": row["positions"]} for row in inputs},
-        "outputs": {summary.name: _output(summary) for summary in outputs(view)},
+        "outputs": {one.name: _output(one, running=engine is not None) for one in outputs(view)},
         "gaps": [dict(row) for row in gaps],
         "events": [dict(row) for row in reversed(view.all(_EVENTS, _NEWEST))],
         "unfinished_replays": [str(path) for path in sorted(replay_folder().glob("*.db"))],
@@ -77,15 +84,17 @@ def _files(path: Path) -> list[Path]:
     return [path for path in every if path.exists()]
 
 
-def _output(summary: OutputSummary) -> dict[str, Any]:
+def _output(summary: OutputSummary, *, running: bool) -> dict[str, Any]:
     values = attrs.asdict(summary, filter=lambda field, _: field.name != "name")
-    return {"connected": summary.connected, **values}
+    connected = running and bool(summary.connected) and not summary.paused
+    return {**values, "connected": connected, "last_updated": summary.last_ok}
 
 
 def readable(status: dict[str, Any]) -> str:
     """The same for a person."""
     lines = [
         f"journal   {status['journal']}, {status['bytes'] / 1e6:.1f} MB",
+        f"engine    {_engine(status['engine'])}",
     ]
     span = _span(status["first"], status["last"])
     lines.append(f"telegrams {status['telegrams']} kept of {status['kits']} kits{span}")
@@ -94,7 +103,8 @@ def readable(status: dict[str, Any]) -> str:
     told = undated.Waiting(**status["undated"]).lines()
     lines += [f"{'clock' if text is told[0] else '':10}{text}" for text in told]
     for name, output in status["outputs"].items():
-        lines += ["", f"output    {name}: {_state(output)}", *_account(output)]
+        state = _state(output, running=status["engine"]["running"])
+        lines += ["", f"output    {name}: {state}", *_account(output)]
     for gap in status["gaps"]:
         span = _span(gap["first"], gap["last"])
         lines.append(
@@ -111,19 +121,28 @@ def readable(status: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _state(output: dict[str, Any]) -> str:
+def _engine(engine: dict[str, Any]) -> str:
+    if not engine["running"]:
+        return "not running; this is how the last one left it"
+    return f"running since {_time(engine['since'])}, process {engine['pid']}"
+
+
+def _state(output: dict[str, Any], *, running: bool) -> str:
     if output["paused"]:
-        return "paused"
+        return "paused; `mysense resume` lets it go on"
     if output["error"]:
         return f"failing, last at {_time(output['error_at'])}: {output['error']}"
+    if not running:
+        return "not running"
     return "connected" if output["connected"] else "nothing sent yet"
 
 
 def _account(output: dict[str, Any]) -> list[str]:
     counts = {"acknowledged": output["acknowledged"], "waiting": output["waiting"]}
-    counts |= {key: output[key] for key in ("held", "dead", "gaps") if output[key]}
+    counts |= {key: output[key] for key in ("excluded", "held", "dead", "gaps") if output[key]}
     lines = ["          " + ", ".join(f"{count} {what}" for what, count in counts.items())]
-    lines.append(f"          lag {_duration(output['lag'])}, {output['retries']} retries")
+    rate = f"{output['rate']:.1f} telegrams a minute"
+    lines.append(f"          lag {_duration(output['lag'])}, {rate}, {output['retries']} retries")
     for kit in output["held_kits"]:
         waits = f"{kit['count']} for {_duration(kit['lag'])}"
         lines.append(f"          held: {kit['kit']}, {waits}: {kit['reason']}")

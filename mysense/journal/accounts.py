@@ -70,13 +70,15 @@ class Journal(Log):
                 (output, self._head),
             )
             db.execute(
-                "UPDATE outputs SET error = NULL, connected = NULL, paused = iif("
+                "UPDATE outputs SET error = NULL, paused = iif("
                 "EXISTS (SELECT 1 FROM meta WHERE key = ?), paused, ?) WHERE name = ?",
                 (_asked(output), idle, output),
             )
             cursor, receipt = db.execute(
                 "SELECT cursor, receipt FROM outputs WHERE name = ?", (output,)
             ).fetchone()
+            if not self._outputs:  # what an earlier engine was connected to says nothing about now
+                db.execute("UPDATE outputs SET connected = NULL")
             self._outputs.add(output)
             return int(cursor), receipt
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from mysense.journal.accounts import excluded_key, faded
 from mysense.journal.view import View
 
 
@@ -25,12 +26,16 @@ class HeldKit:
 class OutputSummary:
     """One output's account.
 
-    `lag` is the age in seconds of the oldest telegram not acknowledged, `lag_flowing` of the oldest
-    that is not held. `held_kits` says of each kit that is held how many wait, how long, and why.
+    `connected` is whether its last try went well, as the engine noted it (None: there was none
+    yet). `rate` is telegrams a minute, a mean over the last minutes. `excluded` counts what it is
+    not to have, which is not among the acknowledged. `lag` is the age in seconds of the oldest
+    telegram not acknowledged, `lag_flowing` of the oldest that is not held. `held_kits` says of
+    each kit that is held how many wait, how long, and why.
     """
 
     name: str
     acknowledged: int
+    excluded: int
     waiting: int
     held: int
     dead: int
@@ -43,21 +48,21 @@ class OutputSummary:
     error: str | None
     error_at: float | None
     last_ok: float | None
-
-    @property
-    def connected(self) -> bool:
-        """Whether its last try went well."""
-        return self.error is None and self.last_ok is not None
+    connected: bool | None
+    rate: float
 
     @property
     def all_acknowledged(self) -> bool:
         """Whether every telegram arrived."""
         return not (self.waiting or self.held or self.dead or self.gaps)
 
+    def _others(self) -> tuple[tuple[int, str], ...]:
+        return ((self.excluded, "excluded"), (self.held, "held"), (self.gaps, "in gaps"))
+
     def line(self) -> str:
         """The account in one line."""
         parts = [f"{self.acknowledged} acknowledged", f"{self.waiting} waiting"]
-        parts += [f"{n} {what}" for n, what in ((self.held, "held"), (self.gaps, "in gaps")) if n]
+        parts += [f"{n} {what}" for n, what in self._others() if n]
         parts.append(f"{self.dead} dead")
         if self.error:
             parts.append(f"last error: {self.error}")
@@ -83,6 +88,7 @@ def _summary(view: View, row: Any, now: float) -> OutputSummary:
         name,
     )
     (gaps,) = view.all("SELECT coalesce(sum(count), 0) AS n FROM gaps WHERE output = ?", name)
+    excluded = view.all("SELECT value FROM meta WHERE key = ?", excluded_key(name))
     held = view.all(
         "SELECT kit, count(*) AS count, min(at) AS since, reason FROM aside"
         " WHERE output = ? AND state != 'dead' GROUP BY kit ORDER BY kit",
@@ -95,6 +101,7 @@ def _summary(view: View, row: Any, now: float) -> OutputSummary:
     return OutputSummary(
         name=name,
         acknowledged=row["acknowledged"],
+        excluded=excluded[0]["value"] if excluded else 0,
         waiting=waits["count"],
         held=aside["held"],
         dead=aside["dead"],
@@ -109,4 +116,6 @@ def _summary(view: View, row: Any, now: float) -> OutputSummary:
         error=row["error"],
         error_at=row["error_at"],
         last_ok=row["last_ok"],
+        connected=None if row["connected"] is None else bool(row["connected"]),
+        rate=faded(row["rate"], row["rate_at"], now),
     )

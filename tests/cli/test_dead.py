@@ -100,3 +100,9 @@ def test_what_an_input_refused_is_only_listed(mysense, tmp_path):
 def test_no_journal_is_said(mysense):
     """Before the first run there are no letters to list."""
     assert "there is none yet" in mysense("dead", "list", code=1).stderr
+
+
+def test_an_empty_list_says_so(refused):
+    """On stderr: the data are none."""
+    done = refused("dead", "list", "jsonl")
+    assert (done.stdout, done.stderr) == ("", "no dead letters\n")

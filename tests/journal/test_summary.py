@@ -95,7 +95,7 @@ def test_connected_says_that_the_last_try_went_well(journal):
     states.append(account(journal).connected)
     journal.recovered("shelf", 2)
     states.append(account(journal).connected)
-    assert (states, account(journal).retries) == ([False, True, False, True], 3)
+    assert (states, account(journal).retries) == ([None, True, False, True], 3)
 
 
 def test_held_kits_are_named(journal, now):
@@ -107,3 +107,31 @@ def test_held_kits_are_named(journal, now):
     assert [(kit.count, kit.lag) for kit in one.held_kits] == [(2, 10.0)]
     assert one.held_kits[0].kit == first.telegram.kit
     assert (one.lag, one.lag_flowing) == (10.0, now.now - fourth.at)
+
+
+def test_the_rate_is_a_mean_over_the_last_minutes(tmp_path):
+    """It comes near what arrives, and fades when nothing does."""
+    clock = Now()
+    journal = Journal(tmp_path / "j.db", now=clock)
+    journal.register("shelf")
+    journal.append([telegram(at) for at in range(200)])
+    for row in rows(journal):
+        clock.now += 10  # six a minute
+        journal.settle("shelf", Outcome(row.seq, [row]))
+    assert 5.5 < account(journal, now=clock).rate < 6.5
+    clock.now += 1800
+    assert account(journal, now=clock).rate < 0.001
+    clock.now -= 4000  # a clock set back
+    assert account(journal, now=clock).rate < 6.5
+    journal.close()
+
+
+def test_what_an_earlier_engine_was_connected_to_is_forgotten(journal, tmp_path):
+    """Also of outputs that are no longer configured."""
+    journal.settle("shelf", Outcome(1, rows(journal)[:1]))
+    path = journal.path
+    journal.close()
+    again = Journal(path)
+    again.register("other")
+    assert account(again).connected is None
+    again.close()
