@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from mysense import jsonlines
-from mysense.cli import FAILED
 from mysense.cli.common import VerbError, load, say, seconds
 from mysense.cli.replay import remove_journal
 from mysense.cli.verify import add_places, arguments, comparing, tell
@@ -39,10 +38,10 @@ def main(words: list[str]) -> int:
         for way in ways:
             _show(places, *way, args)
         return 0
-    complete = [target() for target in targets]  # both ways, also when one of them failed
+    for target in targets:
+        target()
     with comparing(args, places, args.a, args.b) as comparison:
-        code = tell(comparison, args)
-    return code if all(complete) else FAILED
+        return tell(comparison, args)
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
@@ -77,7 +76,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     return args
 
 
-def _target(places: Places, a: str, b: str, args: argparse.Namespace) -> Callable[[], bool]:
+def _target(places: Places, a: str, b: str, args: argparse.Namespace) -> Callable[[], None]:
     """What copies from `a` into `b`; refuses at once what cannot be written."""
     if b == JOURNAL or (is_file(b) and kind_of(Path(b)) == "journal"):
         if args.overwrite:
@@ -103,7 +102,7 @@ def _show(places: Places, a: str, b: str, args: argparse.Namespace) -> None:
 # -- into a journal ---------------------------------------------------------------------------
 
 
-def _into_journal(places: Places, a: str, b: str, path: Path, args: argparse.Namespace) -> bool:
+def _into_journal(places: Places, a: str, b: str, path: Path, args: argparse.Namespace) -> None:
     _refuse_while_an_engine_runs(path)
     journal = Journal(path)
     stored = refused = 0
@@ -118,7 +117,6 @@ def _into_journal(places: Places, a: str, b: str, path: Path, args: argparse.Nam
     say(f"{stored} telegrams from {a} are in {path} now; outputs get them when an engine runs")
     if refused:
         say(f"{refused} were refused, see `mysense dead list`")
-    return not refused
 
 
 def _refuse_while_an_engine_runs(path: Path) -> None:
@@ -143,7 +141,7 @@ def _refuse_while_an_engine_runs(path: Path) -> None:
 
 def _into_output(
     places: Places, a: str, publisher: Publisher[Any], args: argparse.Namespace
-) -> bool:
+) -> None:
     path = journal_path(ReplaySettings(files=(Path(f"backfill {a}"),)), [publisher])
     if args.fresh and path.exists():
         remove_journal(path)
@@ -157,9 +155,9 @@ def _into_output(
             lambda: comparison.parts(comparison.kits(args.kit)),
             (lambda part: _make_room(comparison, part)) if args.overwrite else None,
         )
-        complete = _deliver(journal, source, publisher, args.timeout)
-    if complete is None:  # a thread that hangs still has the journal: leave it as it is
-        return False
+        abandoned = _deliver(journal, source, publisher, args.timeout)
+    if abandoned:  # a thread that hangs still has the journal: leave it as it is
+        return
     journal.close()
     with View(path) as view:
         settled = all(summary.all_acknowledged for summary in outputs(view))
@@ -167,7 +165,6 @@ def _into_output(
         remove_journal(path)
     else:
         say(f"what is left waits in {path}; the same command goes on there")
-    return complete and settled
 
 
 def _make_room(comparison: Comparison, part: Part) -> None:
@@ -176,10 +173,8 @@ def _make_room(comparison: Comparison, part: Part) -> None:
         comparison.there.forget(part.kit, replaced(part), part.low, part.high)
 
 
-def _deliver(
-    journal: Journal, source: Missing, publisher: Publisher[Any], timeout: float
-) -> bool | None:
-    """Run an engine until all is delivered; returns whether all was read, None where it hangs."""
+def _deliver(journal: Journal, source: Missing, publisher: Publisher[Any], timeout: float) -> bool:
+    """Run an engine until all is delivered or nothing goes on; returns whether a thread hangs."""
     engine = Engine(
         journal,
         subscribers=[source],
@@ -190,13 +185,10 @@ def _deliver(
     engine.stop_on_signals()
     engine.tick()
     engine.run(timeout)
-    intake = engine.intakes[0]
     say(f"{source.count} telegrams to copy")
     with View(journal.path) as view:
         for summary in outputs(view):
             say(f"{summary.name}: {summary.line()}")
-            if summary.dead or intake.refused:
+            if summary.dead or engine.intakes[0].refused:
                 say(f"refused telegrams: `mysense dead list --journal {journal.path}`")
-    if engine.abandoned:
-        return None
-    return source.at_end and intake.finished and intake.error is None and not intake.refused
+    return engine.abandoned

@@ -78,7 +78,7 @@ class Part:
     """Some hours of one kit that were compared telegram by telegram, from `low` to before `high`.
 
     Attributes:
-        missing_here, missing_there: the telegrams that one place has and the other lacks.
+        missing_there: the telegrams that the first place has and the other lacks.
         different: what each place has, where that differs.
     """
 
@@ -86,7 +86,6 @@ class Part:
     low: int
     high: int
     hours: list[Hour] = attrs.Factory(list)
-    missing_here: list[Telegram] = attrs.Factory(list)
     missing_there: list[Telegram] = attrs.Factory(list)
     different: list[tuple[list[Found], list[Found]]] = attrs.Factory(list)
 

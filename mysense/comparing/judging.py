@@ -101,8 +101,6 @@ class Judge:
                 part.missing_there.append(found.telegram)
         else:
             hour.count("missing_here")
-            if _slot(identity) not in self._here.let_go:
-                part.missing_here.append(found.telegram)
         hour.name(identity[1])
 
     def _is_told(self, own: list[Found], other: list[Found]) -> bool:

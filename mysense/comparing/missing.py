@@ -29,8 +29,6 @@ class Missing(Subscriber[InputSettings]):
         super().__init__(InputSettings(), "backfill")
         self.count = 0
         """Telegrams given."""
-        self.at_end = False
-        """Whether everything was compared."""
         self._begin = parts
         self._forget = forget
         self._parts: Iterator[Part] | None = None
@@ -43,7 +41,6 @@ class Missing(Subscriber[InputSettings]):
             self._parts = None
             raise
         self.count += len(batch)
-        self.at_end = not batch
         return batch, {}
 
     def _next(self) -> list[Telegram]:

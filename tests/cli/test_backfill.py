@@ -151,7 +151,8 @@ def test_kits_that_share_a_database(places, verb):
     places.write(f"data,{tags} temp=99 {T0 + HOUR}", kit=shared)
     assert verb("verify", "journal", "influxpub", *options, "--kit", f"{places.project}_*") == 1
     assert "1 not in influxpub, 0 not in journal, 1 different" in verb.out
-    assert verb("backfill", "journal", "influxpub", "--overwrite", *options) == 0
+    only = ["--kit", places.kit]
+    assert verb("backfill", "journal", "influxpub", "--overwrite", *options, *only) == 0
     assert len(places.server.rows("SELECT * FROM data", database=shared)) == 40
 
 
@@ -167,6 +168,27 @@ def test_refused_is_a_dead_letter(places, verb):
     assert "backslash" in verb.out
     clean = ["-o", "influxpub.dialect=clean", "--fresh"]
     assert verb("backfill", "journal", "influxpub", *clean) == 0
+
+
+def test_refused_is_tried_again(places, verb):
+    """Somebody has made the column true or false once, and then removed it."""
+    places.into_journal(places.telegrams(4), "influxpub")
+    places.server.query(f'CREATE DATABASE "{places.kit}"')
+    places.write(f'data,label="x",new=0 temp=true {T0 - HOUR}')
+    since = ["--since", T0]
+    assert verb("backfill", "journal", "influxpub", *since) == 1
+    assert "4 dead" in verb.err
+    places.server.query("DROP MEASUREMENT data", database=places.kit)
+    assert verb("backfill", "journal", "influxpub", *since) == 0
+    assert left_over() == []
+
+
+def test_overwriting_leaves_what_waits(both, places, verb):
+    """The engine will write that anyhow."""
+    places.write(f'data,label="lab",new=0 temp=99 {both[-1].time}')
+    places.change("UPDATE outputs SET cursor = cursor - 1")
+    assert verb("backfill", "journal", "influxpub", "--overwrite") == 1
+    assert "0 telegrams to copy" in verb.err
 
 
 def test_server_that_is_down(both, places, verb):

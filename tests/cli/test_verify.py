@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import attrs
 import pytest
@@ -138,6 +139,8 @@ def test_privacy_is_no_difference(places, verify):
     places.into_server(told)
     options = ["-o", "influxpub.omit=street,rh", "-o", "influxpub.round_location=2"]
     assert verify("journal", "influxpub", "--full", *options)[0] == 0
+    code, (total,) = verify("journal", "influxpub", *options)
+    assert (code, total["total"]["by_counts"]) == (0, 35)
 
 
 @pytest.mark.skipif(not RECORDING.exists(), reason="the recording is not here")
@@ -285,6 +288,20 @@ def test_let_go_of_is_compared_by_counts(both, places, verify):
     assert verify("journal", "influxpub")[0] == 0
 
 
+def test_let_go_of_and_yet_a_dead_letter(both, places, verify):
+    """What is a dead letter is not on the server, also when the telegram itself was let go of."""
+    places.change(
+        "INSERT INTO aside (output, state, kit, time, ident, new, at, reason, data)"
+        " SELECT 'influxpub', 'dead', ?, time, ident, new, at, 'no', data FROM telegrams"
+        " WHERE time = ?",
+        *(places.kit, both[0].time),
+    )
+    let_go(places, both[:4])
+    places.delete(both[0].time, both[0].time + 1)
+    code, (total,) = verify("journal", "influxpub")
+    assert (code, total["total"]["dead"]) == (0, 1)
+
+
 def test_loss_among_what_was_let_go(both, places, verify):
     """How many are missing is known, and not which."""
     let_go(places, both[:6])
@@ -331,6 +348,20 @@ def test_bounds(both, places, verify):
     places.delete(T0 + HOUR, T0 + 2 * HOUR)
     bounds = ["--since", T0 + 2 * HOUR], ["--until", T0 + HOUR], ["--since", T0 + HOUR]
     assert [verify("journal", "influxpub", *one)[0] for one in bounds] == [0, 0, 1]
+
+
+def test_bounds_are_whole_hours(both, places, verify):
+    """Of what was let go of nothing is known but the hour."""
+    let_go(places, both[:4])
+    assert verify("journal", "influxpub", "--since", T0 + HOUR // 2)[0] == 0
+
+
+def test_last_minute_is_left_out(places, verify):
+    """What is so young may just be on its way."""
+    now = int(time.time())
+    places.into_journal(places.telegrams(1, now - 5), "influxpub")
+    found = verify("journal", "influxpub")[0], verify("journal", "influxpub", "--until", now)[0]
+    assert found == (0, 1)
 
 
 def test_start_of_influxsub_holds(both, places, verify):

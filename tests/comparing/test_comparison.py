@@ -68,7 +68,7 @@ def test_pages_and_parts_are_seamless(places, server, monkeypatch):
     monkeypatch.setattr(walking, "_AT_ONCE", 30)
     one = places.telegrams(60, step=60, street="a")
     two = places.telegrams(60, step=60, label="two", street="b")
-    others = [places.telegrams(1, label=f"l{at}")[0] for at in range(8)]
+    others = [places.telegrams(1, T0 + 120, label=f"l{at}")[0] for at in range(8)]
     places.into_journal([*one, *two, *others])
     for telegrams in (one, two, others):
         places.into_server(telegrams)
