@@ -33,10 +33,11 @@ def main(words: list[str]) -> int:
         stanza = _carry_out(args, application, plan)
     except (MySenseError, OSError) as wrong:  # what was done before is told all the same
         failure = str(wrong)
-    if args.json:
-        print(json.dumps(_as_json(plan, stanza, failure), indent=2))
-    else:
-        _tell_secrets(plan, stanza)
+    finally:  # also after Ctrl-C: nobody else knows the secrets that were made
+        if args.json:
+            print(json.dumps(_as_json(plan, stanza, failure), indent=2))
+        else:
+            _tell_secrets(plan, stanza)
     if failure:
         raise VerbError(failure)
     return 0

@@ -229,3 +229,19 @@ def test_names_are_quoted(on_one, influxd_auth, kit):
     on_one("database", kit, "--reader", name)
     rows = influxd_auth.rows(f"SHOW GRANTS FOR {quote_identifier(name)}")
     assert [row["privilege"] for row in rows] == ["READ"]
+
+
+def test_no_server(command, project):
+    """Where nobody listens, it says so."""
+    ran = command(["hostname = 127.0.0.1", "port = 1"], "kit", project, "one")
+    assert (ran.code, "connection refused" in ran.told["error"]) == (1, True)
+
+
+def test_interrupted(on_one, project, kit, monkeypatch):
+    """What was made before Ctrl-C is shown all the same."""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mysense.provision.users.Users._grant", interrupted)
+    assert on_one("kit", project, "one").secret(kit)
