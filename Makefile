@@ -132,7 +132,9 @@ lock: build/lock/bin/uv  ## requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) pyproject.toml -o requirements/run.txt
 	@$(COMPILE) -c requirements/run.txt pyproject.toml --extra fast -o requirements/fast.txt
 	@$(COMPILE) -c requirements/run.txt pyproject.toml --extra sensors -o requirements/sensors.txt
-	@$(COMPILE) -c requirements/fast.txt -c requirements/sensors.txt pyproject.toml \
+	@$(COMPILE) -c requirements/run.txt pyproject.toml --extra metrics -o requirements/metrics.txt
+	@$(COMPILE) -c requirements/fast.txt -c requirements/sensors.txt \
+		-c requirements/metrics.txt pyproject.toml \
 		--extra fast --extra sensors --group dev -o requirements/dev.txt
 	@$(COMPILE) -c requirements/dev.txt --group docs -o requirements/docs.txt
 	@$(COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt

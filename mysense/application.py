@@ -11,6 +11,7 @@ import attrs
 from mysense.errors import PluginError, TelegramError
 from mysense.identity import machine_serial
 from mysense.loader import Loader, home
+from mysense.metrics import not_address
 from mysense.options import option
 from mysense.paths import state_folder
 from mysense.plugin import Plugin, Publisher, Sensor, Subscriber
@@ -34,6 +35,12 @@ class ProcessSettings:
         "when the clock of this machine is taken for right: synchronised, when a time server was"
         " heard; auto, also where a clock module agrees and in a virtual machine; trusted, always."
         " Until then what its own sensors measure is kept, and gets its time afterwards",
+    )
+    metrics: str = option(
+        "",
+        "address at which Prometheus may ask for figures, host:port; :9100 is for this machine"
+        " alone, empty is none",
+        check=not_address,
     )
     log: Literal["debug", "info", "warning", "error"] = option(
         "info", "how much is told on stderr while it runs"

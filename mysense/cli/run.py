@@ -10,6 +10,7 @@ from mysense.cli import CONFIGURATION, FAILED
 from mysense.cli.common import Parser, load, rarely_collect, say
 from mysense.engine import Engine, Limits
 from mysense.journal import Journal
+from mysense.metrics import served
 from mysense.plugin import Misconfigured, Refusal
 from mysense.sampling import Sampling
 
@@ -50,7 +51,8 @@ def main(words: list[str]) -> int:
     say(f"journal {settings.path}")
     for text in engine.describe():
         say(text)
-    done = engine.run(args.timeout if args.once else None)
+    with served(application.process.metrics, engine):
+        done = engine.run(args.timeout if args.once else None)
     if not engine.abandoned:
         journal.close()
     return 0 if done else FAILED
