@@ -39,6 +39,7 @@ def commander(folder, monkeypatch, capsys):
         path.chmod(0o600)
         for name, value in env.items():
             monkeypatch.setenv(name, value)
+        capsys.readouterr()  # what a run left that was broken on purpose
         code = main(["provision", "-c", str(path), "--json", *map(str, words)])
         said = capsys.readouterr()
         return Ran(code, said.out, said.err)
