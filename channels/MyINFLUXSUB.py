@@ -13,16 +13,18 @@ if __name__ == "__main__" and not __package__:  # started as a file
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import re
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from mysense.influx.ahead import Ahead
 from mysense.influx.cursor import Cursor, Reach
 from mysense.influx.databases import Databases
+from mysense.influx.hints import Hints, address, check_address, statement
 from mysense.influx.http import ServerSettings
 from mysense.influx.rounds import Rounds
 from mysense.influx.start import check_start, parse_start
@@ -31,11 +33,14 @@ from mysense.options import option
 from mysense.plugin import Finding, InputSettings, Position, Refusal, RetryLater, Subscriber
 from mysense.telegram import Telegram
 
+if TYPE_CHECKING:
+    from mysense.influx.push import Listener
+
 _ANY = re.compile(".*", re.IGNORECASE)
 _FLOOR = ""  # the key of where reading began, which is no database's name
 _HOURS = "#"  # behind a database's name, the key of what a sweep compares with
 _FIRST_SWEEP = 300.0  # seconds after the start, at most: late rows may have come meanwhile
-_SWEEPING = 0.25  # seconds of a poll that a sweep may take
+_SWEEPING = 0.1  # seconds of a poll that a sweep may take
 _LOOK = 1.0  # seconds after which databases at rest are looked at, however much others have
 
 
@@ -74,6 +79,12 @@ class InfluxSubSettings(ServerSettings, InputSettings):
         low=1,
         high=365,
     )
+    push: str = option(
+        "",
+        "host:port where to listen for an InfluxDB SUBSCRIPTION, which ends the pause between two "
+        "polls; a port alone is one of 127.0.0.1; empty: nowhere",
+        check=check_address,
+    )
 
 
 class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
@@ -93,10 +104,10 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
         self._given: Position | None = None  # what poll returned last
         self._reach: Reach | None = None
         self._list_at = self._look_at = 0.0
-        self._sweep = Sweep(self._ahead)
+        self._sweep = Sweep(self._ahead, self.log)
         self._sweep_at = self._swept_at = 0.0
-        self.sweeps = 0
-        """How many sweeps came to their end."""
+        self._hints = Hints()
+        self._listener: Listener | None = None
 
     def _new_rounds(self) -> Rounds:
         options = self.settings
@@ -110,14 +121,42 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
         self._list_at = 0.0
         self._sweep.stop()
         self._sweep_at = time.monotonic() + min(self.settings.sweep, _FIRST_SWEEP)
+        self._listen()
+
+    def _listen(self) -> None:
+        where = address(self.settings.push)
+        if where is None or self._listener is not None:
+            return
+        from mysense.influx.push import Listener
+
+        try:
+            self._listener = Listener(*where, self._hints.give)
+        except OSError as wrong:  # hints only make it quicker
+            self.log.warning("push: cannot listen on %s: %s", self.settings.push, wrong)
 
     def close(self) -> None:
         """Drop the connections."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
         self._ahead.close()
 
     def interrupt(self) -> None:
-        """End a poll that waits for the server."""
+        """End a poll that waits for the server, and a pause."""
         self._ahead.interrupt()
+        self._hints.wake()
+
+    def idle(self, stop: threading.Event, seconds: float) -> None:
+        """Wait for the next poll, or for a hint."""
+        if self._listener is None:
+            stop.wait(seconds)
+        elif not stop.is_set():
+            self._hints.wait(seconds)
+
+    @property
+    def sweeps(self) -> int:
+        """How many sweeps came to their end."""
+        return self._sweep.ended
 
     def poll(self, position: Position | None) -> tuple[Sequence[Telegram | Refusal], Position]:
         """Return telegrams of one or several databases; see Subscriber."""
@@ -128,14 +167,19 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
             self._list(position)
         if self._reach is not None and self._reach.floor is not None:
             self._position[_FLOOR] = self._reach.floor  # where reading began, it stays
-        items = self._read()
+        hinted = self._hints.take()
+        self._rounds.look_at(hinted)
+        items = self._read(hinted)
+        if hinted:
+            self._hints.looked(hinted, {one.kit for one in items if isinstance(one, Telegram)})
         self._given = dict(self._position)
         return items, self._given
 
-    def _read(self) -> list[Telegram | Refusal]:
-        looked = time.monotonic() >= self._look_at
-        if looked:
+    def _read(self, hinted: Collection[str]) -> list[Telegram | Refusal]:
+        due = time.monotonic() >= self._look_at
+        if due:
             self._look()
+        looked = due or bool(hinted)  # then the others can wait until it is time
         while True:
             if self._rounds.done:
                 if looked:
@@ -167,17 +211,10 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
         while not (items or self._sweep.done) and time.monotonic() < begin + _SWEEPING:
             items, moved = self._sweep.step()
             self._keep(moved)
-            if self._sweep.done:
-                self._swept_all()
-            elif now_and_then or self._sweep.waits:
+            if now_and_then or self._sweep.waits or self._hints.take():
                 break
         self._swept_at = time.monotonic()
         return items
-
-    def _swept_all(self) -> None:
-        self.sweeps += 1
-        if self._sweep.found:
-            self.log.info("a sweep found %d rows that were written late", self._sweep.found)
 
     def _keep(self, moved: Iterable[Cursor]) -> None:
         """Put into the position where these stand now."""
@@ -227,6 +264,7 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
                 name: self._cursors.get(name) or self._new_cursor(name) for name in found
             }
             self._rounds.visit(self._cursors.values())
+            self._hints.expect(found)
         self._rounds.wake()
 
     def _forget_gone(self, name: str) -> None:
@@ -253,14 +291,23 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
         self._ahead.open()
         try:
             found = self._databases.matching()
+            what = f"{len(found)} databases to read"
+            fix = "" if found else "see projects, serials and databases, and what the user may read"
+            yield Finding(good=bool(found), what=what, fix=fix)
+            yield from self._check_push(found)
         except RetryLater as wrong:
             yield Finding(good=False, what=str(wrong), fix="is it running, is hostname right?")
-            return
         finally:
             self._ahead.close()
-        what = f"{len(found)} databases to read"
-        fix = "" if found else "see projects, serials and databases, and what the user may read"
-        yield Finding(good=bool(found), what=what, fix=fix)
+
+    def _check_push(self, databases: Iterable[str]) -> Iterable[Finding]:
+        """What an administrator of the server has to tell it, so that it gives hints."""
+        where = address(self.settings.push)
+        for name in databases if where else ():
+            rp = self.settings.rp or self._databases.default_policy(name)
+            if where and rp:
+                what = f"push needs, once, on the server: {statement(name, rp, *where)}"
+                yield Finding(good=True, what=what)
 
 
 PLUGIN = MyINFLUXSUB

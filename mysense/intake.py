@@ -58,12 +58,22 @@ class Intake:
             while not (stop.is_set() or self.finished):
                 pause = self.step()
                 if pause > 0:
-                    stop.wait(pause)
+                    self._rest(stop, pause)
         finally:
             try:
                 self.subscriber.close()
             except Exception:  # noqa: BLE001  # a plugin's fault; what it read is committed already
                 self._log.exception("a fault in this plugin while it closed")
+
+    def _rest(self, stop: threading.Event, seconds: float) -> None:
+        if self.error is None:
+            try:
+                self.subscriber.idle(stop, seconds)
+            except Exception:  # noqa: BLE001  # a plugin's fault may not end the input
+                self._log.debug("in this plugin, while it waited", exc_info=True)
+            else:
+                return
+        stop.wait(seconds)
 
     def step(self) -> float:
         """Read once; returns seconds until there may be more, 0 for at once."""

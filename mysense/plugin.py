@@ -8,6 +8,7 @@ plugin needs no lock, no sleep and no retry. It opens nothing in `__init__`, eve
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
@@ -278,3 +279,10 @@ class Subscriber(Plugin[S]):
             RetryLater, Misconfigured
         """
         raise NotImplementedError
+
+    def idle(self, stop: threading.Event, seconds: float) -> None:
+        """Wait after a poll that gave nothing: so long, or until there may be news.
+
+        Who waits for anything else than `stop` returns on `interrupt` as well.
+        """
+        stop.wait(seconds)

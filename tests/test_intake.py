@@ -53,6 +53,22 @@ def test_without_once_it_waits_for_more(journal):
     assert (one.step(), one.step(), one.finished) == (0.0, 0.05, False)
 
 
+@pytest.mark.parametrize("faulty", [False, True])
+def test_an_input_may_say_when_there_is_news(journal, faulty):
+    """A fault in its way to wait costs the interval, not the input."""
+    stop, asked = threading.Event(), []
+
+    class Told(Feed):
+        def idle(self, _stop, seconds):
+            asked.append(seconds)
+            if faulty and len(asked) == 1:
+                raise ValueError("faulty")
+            stop.set()
+
+    intake(journal, Told(TEN)).run(stop)
+    assert (asked, stored(journal)) == ([0.05] * (1 + faulty), KEYS)
+
+
 def test_the_committed_position_is_handed_to_the_next_poll(journal):
     """None at first, then what the last poll returned."""
     feed = Feed(TEN, size=5)

@@ -10,6 +10,7 @@ from mysense.errors import TelegramError
 from mysense.influx.ahead import Ahead
 from mysense.influx.http import Answer
 from mysense.influx.idents import split_name
+from mysense.influx.naming import quote_identifier
 from mysense.influx.statements import is_not_there, show_keys
 from mysense.plugin import RetryLater
 
@@ -62,6 +63,23 @@ class Databases:
         except Answer as answer:
             return is_not_there(answer.message)
         return is_not_there(str(result.get("error", "")))
+
+    def default_policy(self, name: str) -> str:
+        """The retention policy of a database that counts where none is named, or "".
+
+        Raises:
+            RetryLater: the server does not answer.
+        """
+        try:
+            reply = self._ahead.ask([f"SHOW RETENTION POLICIES ON {quote_identifier(name)}"])
+        except Answer:
+            return ""
+        for series in reply.results[0].get("series", ()):
+            for row in series.get("values", ()):
+                policy = dict(zip(series["columns"], row, strict=True))
+                if policy.get("default"):
+                    return str(policy["name"])
+        return ""
 
     def _listed(self) -> tuple[list[str], str]:
         """The names, and why there are none."""

@@ -7,6 +7,7 @@ what was not there before is given, once two looks a moment apart saw the same.
 
 from __future__ import annotations
 
+import logging
 import time
 from array import array
 from collections import deque
@@ -65,20 +66,23 @@ class Sweep:
 
     Args:
         ahead: how to ask the server.
+        log: where it is told what was found.
     """
 
-    def __init__(self, ahead: Ahead) -> None:
+    def __init__(self, ahead: Ahead, log: logging.Logger) -> None:
         self._ahead = ahead
+        self._log = log
         self._steps: deque[Step] = deque()
         self._columns: dict[str, Columns] = {}
-        self.found = 0
-        """How many late telegrams the sweep has given so far."""
+        self._found = 0
+        self.ended = 0
+        """How many came to their end."""
 
     def begin(self, cursors: Iterable[Cursor], now: float) -> None:
         """Begin another one; `now` is the server's clock, about."""
         self._columns.clear()
         self._steps = deque(Count(cursor, now) for cursor in cursors if cursor.entry is not None)
-        self.found = 0
+        self._found = 0
 
     def stop(self) -> None:
         """Leave the rest for another time."""
@@ -103,6 +107,15 @@ class Sweep:
         step = self._next()
         if step is None:
             return [], set()
+        items, moved = self._take(step)
+        self._found += len(items)
+        if self.done:
+            self.ended += 1
+            if self._found:
+                self._log.info("a sweep gave %d rows that were written late", self._found)
+        return items, moved
+
+    def _take(self, step: Step) -> tuple[list[Item], Moved]:
         columns = self._columns.get(step.cursor.database) or step.cursor.columns or Columns()
         reply = self._ask(step, columns)
         self._steps.remove(step)
@@ -113,12 +126,13 @@ class Sweep:
             self._columns[step.cursor.database] = columns | keys
             self._steps.appendleft(step)
             return [], set()
+        if not columns.data:  # nor is there anything in it
+            return [], set()
         cursor = step.cursor
         before = cursor.entry, cursor.ledger.entry
         with paused():
             items = step.take(columns, reply.results[1:], reply.now)
         self._steps.extendleft(reversed(step.more))
-        self.found += len(items)
         return items, {cursor} if (cursor.entry, cursor.ledger.entry) != before else set()
 
     def _next(self) -> Step | None:
