@@ -62,7 +62,13 @@ class Journal(Log):
 
         Returns:
             its cursor and its receipt.
+
+        Raises:
+            JournalError: the journal cannot be written.
         """
+        return self.insist(lambda: self._register(output, idle=idle))
+
+    def _register(self, output: str, *, idle: bool) -> tuple[int, str | None]:
         with self.transaction() as db:
             db.execute(
                 "INSERT OR IGNORE INTO outputs (name, cursor)"

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mysense.errors import JournalError
 from mysense.journal import missing
@@ -31,13 +31,15 @@ from mysense.journal.formats import (
 )
 from mysense.journal.pages import beside, create_private, lost_frames, read_only, rescue
 from mysense.journal.salvage import clear, finish, salvage
-from mysense.journal.tables import Tables, good_ident
+from mysense.journal.tables import Tables, whose
 from mysense.trials import Trials
 
 _BUSY = 0.5  # seconds to wait for a foreign writer; all who write here try again later
 _CERTAIN = 3  # errors after which damage is believed that a check does not find
+_TRIES = 3  # of what nobody would try again later
 _MEND_AGAIN = 60.0  # seconds after a salvage that failed
 _TELL_EVERY = 5.0  # seconds between two signs of life to the service manager
+_T = TypeVar("_T")
 _log = logging.getLogger("mysense.journal")
 
 
@@ -188,6 +190,20 @@ class File:
                     self._remember()
                 raise
 
+    def insist(self, work: Callable[[], _T]) -> _T:
+        """Do what nobody would try again: while all begins, a few times.
+
+        Raises:
+            JournalError: it failed each time.
+        """
+        for _ in range(_TRIES - 1):
+            with suppress(sqlite3.Error):
+                return work()
+        try:
+            return work()
+        except sqlite3.Error as wrong:
+            raise JournalError(f"journal {self.path}: {wrong}") from wrong
+
     def _look_into(self, wrong: Exception) -> None:
         """Do what an error asks for, so that the next try may go well."""
         if is_damage(wrong):
@@ -292,7 +308,7 @@ def _ours(path: Path) -> bool:
     try:
         rescue(path, copy)
         with closing(read_only(copy)) as db:
-            return any(good_ident(*row) for row in Tables(db).listed("SELECT id, body FROM idents"))
+            return any(whose(body) for (body,) in Tables(db).listed("SELECT body FROM idents"))
     finally:
         copy.unlink(missing_ok=True)
 

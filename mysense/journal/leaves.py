@@ -13,10 +13,12 @@ from typing import Any
 
 from mysense.journal.pages import beside, blocks, frames, page_size
 from mysense.journal.tables import Row
+from mysense.points import Point
+from mysense.telegram import Telegram
 
 _LEAF = 13  # kind of a page: the rows of a table
 _COLUMNS = 8  # of table telegrams, the first of which is the row's number
-_KIND = 13 + 2 * len("telegram")  # how a record says that there is a text of this length
+_KINDS = [13 + 2 * len(kind) for kind in (Telegram.kind, Point.kind)]  # how texts are told
 _WHOLE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}  # bytes of whole numbers, by the type a record tells
 
 
@@ -60,7 +62,7 @@ def _row(page: bytes, at: int) -> Row | None:
     while here < end and len(kinds) <= _COLUMNS:
         kind, here = _varint(page, here)
         kinds.append(kind)
-    if len(kinds) != _COLUMNS or kinds[0] != 0 or kinds[1] != _KIND:
+    if len(kinds) != _COLUMNS or kinds[0] != 0 or kinds[1] not in _KINDS:
         return None
     values: list[Any] = [number]
     for kind in kinds[1:]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -12,8 +11,7 @@ from typing import Any
 from mysense.journal import missing
 from mysense.journal.formats import PAGE_SIZE, create
 from mysense.journal.pages import create_private
-from mysense.journal.tables import Row, Tables, good_ident, good_json, good_telegram
-from mysense.telegram import Ident
+from mysense.journal.tables import Row, Tables, good_json, good_telegram, whose
 
 _TELEGRAM = (  # only where the ident is there and belongs to that source
     "INSERT OR IGNORE INTO telegrams (seq, kind, source, time, ident, new, at, data)"
@@ -103,9 +101,8 @@ class _Filling:
 
     def _idents(self, rows: list[Row]) -> None:
         for number, source, body in rows:
-            if good_ident(number, body):
-                ident = Ident.from_json(json.loads(body))
-                key = (ident.kit, ident.label or "")
+            key = whose(body)
+            if key is not None and isinstance(number, int):
                 entry = (source if isinstance(source, int) else None, *key)
                 self._db.execute("INSERT OR IGNORE INTO sources VALUES (?, ?, ?)", entry)
                 self._db.execute(

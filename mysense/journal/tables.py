@@ -9,10 +9,12 @@ from math import isfinite
 from typing import Any
 
 from mysense.errors import TelegramError
-from mysense.telegram import Ident
+from mysense.points import NANO, Point, Series
+from mysense.telegram import Ident, Telegram
 
 Row = tuple[Any, ...]
 _CHUNK = 500  # rows read at a time
+_UNITS = {Telegram.kind: 1, Point.kind: NANO}  # kinds of rows, and how their data tell the time
 _FAILURES = 2_000_000  # ranges of a table that are tried in vain before the rest is given up
 _MANY = 5000  # and from which on it is no longer looked for single rows
 _PER_PAGE = 400  # rows at most on a page: what a table can hold whose end is not known
@@ -117,22 +119,22 @@ def good_telegram(row: Row) -> bool:
     """Whether a row of `telegrams` can be what was written there, its ident aside."""
     seq, kind, source, time, ident, new, at, data = row[:8]
     whole = all(isinstance(value, int) for value in (seq, source, time, ident))
-    if not (whole and kind == "telegram" and new in (0, 1) and isinstance(at, float)):
+    if not (whole and kind in _UNITS and new in (0, 1) and isinstance(at, float)):
         return False
     values = _object(data) if isinstance(data, str) else {}
     finite = all(isfinite(value) for value in values.values() if isinstance(value, float))
-    return finite and values.get("time") == time
+    told = values.get("time")
+    return finite and isinstance(told, int) and told // _UNITS[kind] == time
 
 
-def good_ident(number: object, body: object) -> bool:
-    """Whether this is the number and the text of an ident."""
-    if not (isinstance(number, int) and isinstance(body, str)):
-        return False
+def whose(body: object) -> tuple[str, str] | None:
+    """Kit and label of the ident (or series) that this is the text of; None where it is none."""
+    values = _object(body) if isinstance(body, str) else {}
     try:
-        Ident.from_json(_object(body))
-    except TelegramError:
-        return False
-    return True
+        ident = Series.from_json(values) if "measurement" in values else Ident.from_json(values)
+    except (TelegramError, KeyError, AttributeError, TypeError):
+        return None
+    return ident.kit, ident.label or ""
 
 
 def good_json(text: object) -> bool:
