@@ -44,7 +44,7 @@ class JsonlPublisher(Publisher[JsonlSettings]):
 
     def __init__(self, settings: JsonlSettings, section: str = "") -> None:
         super().__init__(settings, section)
-        self._lines = Lines()
+        self._lines = Lines(identities=True)
         self._stdout = Stdout() if str(settings.file) == "-" else None
         max_bytes = int(settings.max_mb * 1_000_000)
         self._file = RotatingFile(settings.file, max_bytes, settings.keep, self.log)

@@ -1,7 +1,8 @@
 """JSON Lines, the interchange form of telegrams: one `{"ident": {...}, "data": {...}}` a line.
 
 Either key may be left out: an ident alone announces a kit, data alone belong to the last ident
-read. What cannot be read becomes a `BadLine`, and reading goes on with the next line.
+read. A third key, `id`, is the telegram's identity for whoever reads the file; it is not read here.
+What cannot be read becomes a `BadLine`, and reading goes on with the next line.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ _OVERLAP = 16  # bytes; more than the longest word of that pattern
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def line(telegram: Telegram) -> str:
-    """One telegram as a line of JSON Lines, without the line's end."""
-    return _encoder.encode(telegram.to_json())
+def line(telegram: Telegram, *, identity: bool = False) -> str:
+    """One telegram as a line of JSON Lines, without the line's end, with its identity or not."""
+    source = telegram.to_json()
+    if identity:
+        source["id"] = telegram.identity
+    return _encoder.encode(source)
 
 
 @attrs.frozen
@@ -158,6 +162,8 @@ class Reader:
         if self._ident is None or not rest.endswith(b"}"):
             return None
         rest = rest[:-1]
+        if rest.endswith(b'"'):  # after the data: an identity, which is not read
+            rest = rest.rpartition(b',"id":"')[0]
         try:
             data = jsontext.loads(rest)
             # a key that comes twice, or a whole number that was taken for a float, looks closer
@@ -214,7 +220,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise TelegramError(f"the line: {source}")
     if not isinstance(source, dict) or not ("ident" in source or "data" in source):
         raise TelegramError("expected an object with 'ident', 'data' or both")
-    if unknown := sorted(source.keys() - {"ident", "data"}):
+    if unknown := sorted(source.keys() - {"ident", "data", "id"}):
         raise TelegramError(f"unknown key {short(unknown[0])}, known are 'ident' and 'data'")
     return source
 
@@ -251,6 +257,6 @@ def _not_utf8(raw: bytes, wrong: UnicodeDecodeError) -> str:
     return f"not UTF-8: byte 0x{raw[wrong.start]:02x} at position {wrong.start + 1}"
 
 
-def write(telegrams: Iterable[Telegram]) -> Iterator[str]:
-    """Lines for `telegrams`, each complete in itself."""
-    return map(line, telegrams)
+def write(telegrams: Iterable[Telegram], *, identities: bool = False) -> Iterator[str]:
+    """Lines for `telegrams`, each complete in itself, with their identities or not."""
+    return (line(telegram, identity=identities) for telegram in telegrams)

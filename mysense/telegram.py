@@ -11,7 +11,9 @@ Everything that comes from outside the process enters through `Ident.from_json` 
 
 from __future__ import annotations
 
+import hashlib
 import re
+import struct
 import time as _time
 import unicodedata
 from collections.abc import Mapping
@@ -231,6 +233,17 @@ class Telegram:
         """When it was measured, in Unix seconds."""
         return self.data["time"]  # type: ignore[return-value]  # the one entry that is an int
 
+    @property
+    def identity(self) -> str:
+        """What tells this telegram from every other, `BdP_k1@1494777772-<16 hex digits>`.
+
+        Equal wherever and whenever it is made, so that who gets telegrams at least once can drop
+        doubles. The digits are of the content: the kit's label and the data in normal form. What
+        else the ident says of the kit is no part of it, as in the journal. docs/telegram.md has
+        the algorithm.
+        """
+        return f"{self.kit}@{self.time}-{content_hash(self.ident.label, self.data)}"
+
     def to_json(self) -> dict[str, Any]:
         """The interchange form, `{"ident": ..., "data": ...}`."""
         return {"ident": self.ident.to_json(), "data": plain(self.data)}
@@ -288,6 +301,7 @@ def _is_plain(source: dict[str, Any], latest: float) -> bool:
     )
 
 
+_double = struct.Struct(">d").pack
 _good_fields = {"time"}  # names found good before: a bounded memory, so each is checked once
 
 
@@ -330,3 +344,21 @@ def plain(data: Mapping[str, Value]) -> dict[str, Value]:
 def normal_data(data: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
     """`data` sorted by name and without None, for comparing contents."""
     return tuple(sorted((name, value) for name, value in data.items() if value is not None))
+
+
+def content_hash(label: str | None, data: Mapping[str, Value]) -> str:
+    """16 hex digits: the beginning of the SHA-256 of what a telegram says.
+
+    Hashed is UTF-8 text of lines that end in a newline: the label (empty where there is none),
+    then a line for each value but the time, sorted by name: name, tab, and for a number `n` and
+    the 16 hex digits of its IEEE 754 double, for a text `t` and the text.
+    """
+    lines = [label or ""]
+    for name in sorted(data):
+        value = data[name]
+        if isinstance(value, str):
+            lines.append(f"{name}\tt{value}")
+        elif value is not None and name != "time":
+            lines.append(f"{name}\tn{_double(value + 0.0).hex()}")  # 0.0 added: -0.0 is 0.0
+    text = "\n".join(lines) + "\n"
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]

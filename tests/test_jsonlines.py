@@ -233,3 +233,28 @@ def test_same_ident_after_a_refused_one_is_read():
     """The very ident that held before the refused one is not taken for known."""
     bad = {"ident": {"project": "BdP"}}
     assert outcome(telegram(0), bad, telegram(1))[2] == ("k1", 1)
+
+
+def test_a_line_with_an_identity_is_read():
+    """Wherever it stands, whatever it is; a field of that name stays a field."""
+    text = b'{"ident":{"project":"p","serial":"s"},"data":{"time":1,"v":1.5},"id":"a"}\n'
+    text += b'{"ident":{"project":"p","serial":"s"},"data":{"time":2,"v":2.5},"id":"b@-c"}\n'
+    text += b'{"ident":{"project":"p","serial":"s"},"data":{"time":3,"id":"x"},"id":"c"}\n'
+    text += b'{"ident":{"project":"p","serial":"s"},"data":{"time":4,"id":"x"}}\n'
+    text += b'{"id":7,"data":{"time":5,"v":3.5}}\n'
+    found = [dict(one.data) for one in Reader(io.BytesIO(text), "file")]
+    assert found == [
+        {"time": 1, "v": 1.5},
+        {"time": 2, "v": 2.5},
+        {"time": 3, "id": "x"},
+        {"time": 4, "id": "x"},
+        {"time": 5, "v": 3.5},
+    ]
+
+
+def test_two_identities_are_one_too_many():
+    """As any other key that comes twice."""
+    head = b'{"ident":{"project":"p","serial":"s"},"data":{"time":%d,"v":1.5},"id":"a"'
+    text = head % 1 + b"}\n" + head % 2 + b',"id":"b"}\n'
+    first, second = Reader(io.BytesIO(text), "file")
+    assert (first.time, "is in it twice" in second.reason) == (1, True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import time
 from contextlib import suppress
 
+import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -301,3 +303,53 @@ def test_normal_form_leaves_out_what_is_private():
     """Version and local address do not tell two telegrams apart."""
     private = Ident.from_json({**WHO, "version": "1", "intern_ip": ["10.0.0.1"]})
     assert Telegram.from_json(private, {"time": WHEN}).normal() == of().normal()
+
+
+ALPHA = Ident(project="BdP", serial="test_sense", label="alphaTest")
+
+
+def identity(data, ident=ALPHA):
+    return Telegram.from_json(ident, {"time": 1494777772, **data}).identity
+
+
+def test_identity_is_what_the_page_says():
+    """A test vector, made with printf and sha256sum; other software can rely on it."""
+    assert identity({"temp": 28.75}) == "BdP_test_sense@1494777772-d6c6871033a0a47f"
+
+
+def test_identity_of_texts_and_no_label():
+    """A text that looks like a number is a text."""
+    nameless = Ident(project="p", serial="s")
+    made = identity({"\u00e9": "x", "b": 1.5, "a": "1.5"}, nameless)
+    text = "\na\tt1.5\nb\tn3ff8000000000000\n\u00e9\ttx\n"
+    assert made == "p_s@1494777772-" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    "data", [{"temp": 28.75, "rh": None}, {"rh": None, "temp": 28.75}, {"temp": 28.75}]
+)
+def test_identity_is_of_the_normal_form(data):
+    """What was not measured, and the order, make no difference."""
+    assert identity(data) == identity({"temp": 28.75})
+
+
+def test_zero_is_zero_and_a_whole_number_a_number():
+    """-0.0 equals 0.0, and 1 equals 1.0: equal telegrams are equal in their identity."""
+    assert identity({"temp": -0.0}) == identity({"temp": 0})
+
+
+@pytest.mark.parametrize("data", [{"temp": 28.750000000000004}, {"temp": "28.75"}, {"rh": 28.75}])
+def test_other_content_is_another_identity(data):
+    """However little it differs."""
+    assert identity(data) != identity({"temp": 28.75})
+
+
+def test_identity_knows_the_label_and_nothing_else_of_the_ident():
+    """As the journal does: a corrected description is no other telegram, a corrected label is."""
+    better = attrs.evolve(ALPHA, description="corrected", fields=("time", "temp"))
+    other = attrs.evolve(ALPHA, label="betaTest")
+    plain = identity({"temp": 1.0})
+    assert (identity({"temp": 1.0}, better) == plain, identity({"temp": 1.0}, other) == plain) == (
+        True,
+        False,
+    )

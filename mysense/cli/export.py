@@ -70,7 +70,7 @@ def _lines(reader: Reader, args: argparse.Namespace) -> Iterator[str]:
         raise VerbError(f"{reader.path} has no kit {args.kit} ({closest(args.kit, kits)})")
     telegrams = reader.read(args.kit, args.start, args.end)
     if args.format == "jsonl":
-        yield from jsonlines.write(telegrams)
+        yield from jsonlines.write(telegrams, identities=True)
     else:
         yield from _table(reader.fields(args.kit), telegrams)
 

@@ -21,7 +21,7 @@ def path(tmp_path):
 
 
 def lines(*batches):
-    return "".join(f"{jsonlines.line(t)}\n" for batch in batches for t in batch)
+    return "".join(f"{jsonlines.line(t, identity=True)}\n" for batch in batches for t in batch)
 
 
 def publish(path, *batches, receipt=None, **settings):

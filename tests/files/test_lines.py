@@ -23,6 +23,8 @@ def test_same_lines(data, village):
     except TelegramError:
         return
     assert Lines()([telegram, telegram]) == [jsonlines.line(telegram)] * 2
+    named = Lines(identities=True)([telegram, telegram])
+    assert named == [jsonlines.line(telegram, identity=True)] * 2
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

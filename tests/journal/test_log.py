@@ -423,3 +423,18 @@ def test_idents_known_are_bounded(journal, monkeypatch):
     journal.append([telegram(at, village=f"v{at}") for at in range(100)])
     assert len(journal._sources) <= 10
     assert [row.telegram.ident.village for row in rows(journal)] == [f"v{n}" for n in range(100)]
+
+
+def test_equal_data_with_a_corrected_ident_are_a_repeat(journal):
+    """The correction goes out with the kit's next telegram, whose ident is new."""
+    journal.append([telegram(1), telegram(2)])
+    again = journal.append([telegram(2, village="corrected")])
+    journal.append([telegram(3, village="corrected")])
+    with View(journal.path) as view:
+        found = [row.telegram for row in view.rows(0, 10, 10**6)]
+    assert again.repeats == 1
+    assert [(t.time, t.ident.village, t.new) for t in found] == [
+        (1, None, True),
+        (2, None, False),
+        (3, "corrected", True),
+    ]
