@@ -29,6 +29,7 @@ from mysense.influx.station import InfoMisfit
 from mysense.influx.writer import Writer
 from mysense.options import option
 from mysense.plugin import Finding, Misconfigured, OutputSettings, Publisher
+from mysense.points import Point, is_points
 from mysense.telegram import NAME, Telegram
 
 LONG = "520w"  # a kit's own database is small: one shard costs the least
@@ -94,6 +95,7 @@ class InfluxPub(Publisher[InfluxPubSettings]):
     """Publishes to one InfluxDB server, each kit in the database or bucket of its layout."""
 
     Settings = InfluxPubSettings
+    accepts = frozenset({Telegram.kind, Point.kind})
 
     def __init__(self, settings: InfluxPubSettings, section: str = "") -> None:
         super().__init__(settings, section)
@@ -134,12 +136,19 @@ class InfluxPub(Publisher[InfluxPubSettings]):
 
     def publish(self, batch: Sequence[Telegram]) -> None:
         """Write `batch`, of one kit; returns when the server has stored it."""
-        if batch:
+        if not batch:
+            return
+        if is_points(batch):
+            self._writer.write_points(batch)
+        else:
             self._writer.write(batch)
 
     def preview(self, batch: Sequence[Telegram]) -> Iterator[str]:
         """The lines that `publish` would post to a database without other types in it."""
         if not batch:
+            return
+        if is_points(batch):
+            yield from (point.line() for point in batch)
             return
         kit = batch[0].kit
         try:

@@ -209,6 +209,10 @@ class Delivery:
             batch.last = rows[-1].seq
         if not batch.aside:
             batch.cursor = self._seen = batch.last
+        if not {row.telegram.kind for row in rows} <= self.publisher.accepts:
+            accepts = self.publisher.accepts
+            batch.excluded += [row for row in rows if row.telegram.kind not in accepts]
+            rows = [row for row in rows if row.telegram.kind in accepts]
         if self._exclude:
             batch.excluded += [row for row in rows if self._exclude.whole(row.telegram)]
             rows = [row for row in rows if not self._exclude.whole(row.telegram)]
@@ -252,7 +256,9 @@ class Delivery:
         telegrams = [row.telegram for row in part]
         if self._exclude:
             telegrams = list(map(self._exclude, telegrams))
-        return list(map(self._privacy, telegrams)) if self._privacy else telegrams
+        if not self._privacy or telegrams[0].kind != Telegram.kind:  # points have no ident
+            return telegrams
+        return list(map(self._privacy, telegrams))
 
     def _refuse(self, batch: Batch, part: list[Row], reasons: Mapping[int, str]) -> None:
         if not reasons.keys() <= set(range(len(part))):

@@ -7,6 +7,8 @@ any text, `?` for one character, `[abc]` for one of some; upper and lower case d
     BdP_*          all kits of project BdP
     */drh          the field drh of every kit
     BdP_k1/pm_*    all fields of one kit that begin with pm_
+
+Points have no kit; what stands before the slash is then their measurement, the agent of a feed.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from types import MappingProxyType
 
 import attrs
 
+from mysense.points import Series
 from mysense.privacy import without_fields
 from mysense.telegram import Ident, Telegram
 
@@ -75,7 +78,7 @@ class Exclude:
 
     def whole(self, telegram: Telegram) -> bool:
         """Whether nothing of `telegram` is left: its kit is excluded, or all its fields are."""
-        rules = self._rules(telegram.kit)
+        rules = self._rules(_name(telegram))
         if rules.whole or rules.fields is None:
             return rules.whole
         data = telegram.data.items()
@@ -84,7 +87,7 @@ class Exclude:
 
     def __call__(self, telegram: Telegram) -> Telegram:
         """`telegram` without the fields that are excluded; it must not be so as a whole."""
-        fields = self._rules(telegram.kit).fields
+        fields = self._rules(_name(telegram)).fields
         if fields is None:
             return telegram
         data = {
@@ -92,9 +95,8 @@ class Exclude:
             for name, value in telegram.data.items()
             if name == "time" or not fields.fullmatch(name)
         }
-        return attrs.evolve(
-            telegram, ident=self._ident(telegram.ident), data=MappingProxyType(data)
-        )
+        ident = telegram.ident if _is_point(telegram) else self._ident(telegram.ident)
+        return attrs.evolve(telegram, ident=ident, data=MappingProxyType(data))
 
     def _make_rules(self, kit: str) -> _Rules:
         fields = [field for kits, field in self._fields if kits and kits.fullmatch(kit)]
@@ -106,6 +108,15 @@ class Exclude:
         return without_fields(
             ident, {name for name in ident.fields if name != "time" and fields.fullmatch(name)}
         )
+
+
+def _is_point(telegram: Telegram) -> bool:
+    return telegram.kind == "point"
+
+
+def _name(telegram: Telegram) -> str:
+    ident: Ident | Series = telegram.ident
+    return ident.measurement if isinstance(ident, Series) else telegram.kit
 
 
 def _any(patterns: Iterable[str]) -> re.Pattern[str] | None:

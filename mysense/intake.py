@@ -11,8 +11,15 @@ from typing import Any
 
 from mysense.backoff import Backoff, Jitter, full_jitter
 from mysense.journal import Journal
-from mysense.plugin import InputSettings, Misconfigured, Position, Refusal, RetryLater, Subscriber
-from mysense.telegram import Telegram
+from mysense.plugin import (
+    InputSettings,
+    Item,
+    Misconfigured,
+    Position,
+    Refusal,
+    RetryLater,
+    Subscriber,
+)
 
 _MAX_BACKOFF = 60.0
 
@@ -48,7 +55,7 @@ class Intake:
         self._once = once
         self._log = logging.getLogger(f"mysense.{self.name}")
         self._position = journal.position(self.name)
-        self._uncommitted: tuple[Sequence[Telegram | Refusal], Position] | None = None
+        self._uncommitted: tuple[Sequence[Item], Position] | None = None
         self._open = False
         self._backoff = Backoff(self._log, _MAX_BACKOFF, clock, jitter)
 
@@ -112,7 +119,7 @@ class Intake:
         self.finished = self._once
         return self.subscriber.settings.interval
 
-    def _commit(self, items: Sequence[Telegram | Refusal], position: Position) -> None:
+    def _commit(self, items: Sequence[Item], position: Position) -> None:
         if not items and position == self._position:
             return
         kept = self._journal.append(items, source=self.name, position=position)

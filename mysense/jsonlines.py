@@ -16,6 +16,7 @@ import attrs
 
 from mysense import jsontext
 from mysense.errors import TelegramError
+from mysense.points import Measured
 from mysense.telegram import IDENT_KEYS, Ident, Telegram, short
 
 MAX_LINE = 1_000_000  # bytes; a telegram has some hundreds
@@ -29,10 +30,10 @@ _OVERLAP = 16  # bytes; more than the longest word of that pattern
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def line(telegram: Telegram, *, identity: bool = False) -> str:
-    """One telegram as a line of JSON Lines, without the line's end, with its identity or not."""
+def line(telegram: Measured, *, identity: bool = False) -> str:
+    """One telegram, or point, as a line of JSON Lines, without the line's end, with its identity or not."""
     source = telegram.to_json()
-    if identity:
+    if identity and isinstance(telegram, Telegram):
         source["id"] = telegram.identity
     return _encoder.encode(source)
 

@@ -17,6 +17,7 @@ import attrs
 from mysense.errors import MySenseError
 from mysense.excluding import not_excludable
 from mysense.options import Interval, option
+from mysense.points import Measured
 from mysense.privacy import not_omittable
 from mysense.telegram import DAY, Telegram
 
@@ -86,6 +87,9 @@ class Refusal:
     where: str
     reason: str
     text: str
+
+
+Item = Measured | Refusal
 
 
 @attrs.frozen
@@ -269,7 +273,7 @@ class Subscriber(Plugin[S]):
     def open(self) -> None:
         """Get ready. Raises RetryLater or Misconfigured."""
 
-    def poll(self, position: Position | None) -> tuple[Sequence[Telegram | Refusal], Position]:
+    def poll(self, position: Position | None) -> tuple[Sequence[Item], Position]:
         """Return what came after `position` (None: never polled), and the position after it.
 
         An empty sequence means that there is nothing more for now. The core commits both in one

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeGuard
 
 import attrs
 
 from mysense.errors import TelegramError
-from mysense.telegram import check_text, short
+from mysense.telegram import Telegram, check_text, short
 
 KIT = "points"  # the key under which all points are told; a kit's own key holds a `_`
 MAX_NAME = 1000  # characters of a measurement, a tag or a field's name
@@ -80,6 +80,11 @@ class Point:
 
     @property
     def time(self) -> int:
+        """When it was measured, in whole Unix seconds: what the journal goes by."""
+        return self.nanoseconds // NANO
+
+    @property
+    def nanoseconds(self) -> int:
         """When it was measured, in nanoseconds since 1970."""
         return int(self.data["time"])
 
@@ -90,12 +95,21 @@ class Point:
             for name, value in self.data.items()
             if name != "time"
         )
-        return f"{self.ident.key} {fields} {self.time}"
+        return f"{self.ident.key} {fields} {self.nanoseconds}"
 
     def to_json(self) -> dict[str, Any]:
         """As it is shown and exported."""
         fields = {name: value for name, value in self.data.items() if name != "time"}
-        return {**self.ident.to_json(), "fields": fields, "time": self.time}
+        return {**self.ident.to_json(), "fields": fields, "time": self.nanoseconds}
+
+
+Measured = Telegram | Point
+"""What the journal keeps and carries on."""
+
+
+def is_points(batch: Sequence[Any]) -> TypeGuard[Sequence[Point]]:
+    """Whether a batch, which is of one kit, is one of points."""
+    return bool(batch) and batch[0].kind == Point.kind
 
 
 def from_ocs(source: object) -> Point:

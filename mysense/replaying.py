@@ -42,6 +42,7 @@ class Replay(Subscriber[ReplaySettings]):
     """
 
     Settings = ReplaySettings
+    what = "telegrams"
 
     def __init__(
         self,

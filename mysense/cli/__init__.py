@@ -20,6 +20,7 @@ FAILED, USAGE, CONFIGURATION = 1, 64, 78
 VERBS = {
     "run": "inputs to outputs until stopped",
     "replay": "telegram files through outputs",
+    "ingest": "points of somebody else, such as OCS feeds, through influxpub",
     "demo": "a kit, a store, a server and outputs in one go, with a ledger at the end",
     "scan": "which sensors are wired here, as configuration to paste",
     "check": "would it work here? each failure with its fix",
@@ -30,6 +31,7 @@ VERBS = {
     "dead": "telegrams that an output refused: list, retry, export",
     "verify": "do journal, store and server hold the same?",
     "backfill": "copy what one place has and another lacks",
+    "migrate": "copy InfluxDB databases to another server, version or layout",
     "ledger": "made, kept, let go and dead, by kit and hour",
     "provision": "make databases, users and tokens on an InfluxDB server",
     "plugins": "what is available and from where",

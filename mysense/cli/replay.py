@@ -41,7 +41,7 @@ def main(words: list[str]) -> int:
     """Replay with these arguments; returns the exit code."""
     args = arguments("replay").parse_args(words)
     application = load(args)
-    publishers = _publishers(application, args.to)
+    publishers = chosen_outputs(application, args.to)
     if not publishers:
         say("no output: name some with --to, or switch one on in the configuration")
         return CONFIGURATION
@@ -90,7 +90,8 @@ def arguments(verb: str, default: Path | None = None) -> Parser:
     return parser
 
 
-def _publishers(application: Application, to: str) -> list[Publisher[Any]]:
+def chosen_outputs(application: Application, to: str) -> list[Publisher[Any]]:
+    """The outputs that `--to` names, or those that are switched on."""
     if not to:
         return application.outputs()
     names = dict.fromkeys(name.strip().lower() for name in to.split(",") if name.strip())
@@ -111,7 +112,10 @@ def replay(
     settings = ReplaySettings(files=tuple(args.files), speed=args.speed, now=args.now, count=count)
     with _errors_file(args) as refused:
         source = Replay(settings, refused=refused)
-        failed = _dry_run(source, publishers) if args.dry_run else _send(args, source, publishers)
+        if args.dry_run:
+            failed = _dry_run(source, publishers)
+        else:
+            failed = send(args, source, publishers, journal_path(settings, publishers))
     if source.bad:
         say(f"{source.bad} line{'s' * (source.bad > 1)} refused" + _where_bad(args))
     return FAILED if failed or source.bad else 0
@@ -141,8 +145,20 @@ def _where_bad(args: argparse.Namespace) -> str:
     return f", they are in {args.errors}" if args.errors else "; --errors FILE keeps them"
 
 
-def _send(args: argparse.Namespace, source: Replay, publishers: Sequence[Publisher[Any]]) -> bool:
-    path = journal_path(source.settings, publishers)
+def send(
+    args: argparse.Namespace,
+    source: Any,
+    publishers: Sequence[Publisher[Any]],
+    path: Path,
+) -> bool:
+    """Send what `source` gives through `publishers`; returns whether anything is left undone.
+
+    Args:
+        args: `fresh` and `timeout`, as `arguments` parses them.
+        source: a subscriber that tells `count` and `at_end` as `Replay` does.
+        publishers: the outputs.
+        path: the journal of this very undertaking; it is kept where anything is left.
+    """
     if args.fresh and path.exists():
         remove_journal(path)
     resumed = path.exists()
@@ -150,7 +166,7 @@ def _send(args: argparse.Namespace, source: Replay, publishers: Sequence[Publish
     for publisher in publishers:  # who replays wants it sent, also where an engine would wait
         publisher.settings = attrs.evolve(publisher.settings, state="record")
     if resumed:
-        say(f"resuming what an earlier replay of these files left in {path}")
+        say(f"resuming what was left in {path}")
         request(path, "retry", [publisher.section for publisher in publishers])
     engine = Engine(
         journal,
@@ -176,10 +192,10 @@ def _send(args: argparse.Namespace, source: Replay, publishers: Sequence[Publish
     return not complete
 
 
-def _tell(source: Replay, summaries: list[OutputSummary], engine: Engine, seconds: float) -> bool:
+def _tell(source: Any, summaries: list[OutputSummary], engine: Engine, seconds: float) -> bool:
     intake = engine.intakes[0]
     repeats = f", {intake.repeats} of them repeats" if intake.repeats else ""
-    say(f"{source.count} telegrams read{repeats}, {seconds:.1f} s")
+    say(f"{source.count} {source.what} read{repeats}, {seconds:.1f} s")
     read = source.at_end and intake.finished and intake.error is None
     complete = read and not intake.refused
     for summary in summaries:

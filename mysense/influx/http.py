@@ -6,7 +6,7 @@ import base64
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 from mysense.influx.access import ServerSettings
@@ -141,7 +141,7 @@ class Server:
         if session is not None:
             session.interrupt()
 
-    def write(
+    def write(  # noqa: PLR0913  # all but two are keywords
         self,
         database: str,
         body: bytes,
@@ -149,8 +149,9 @@ class Server:
         meanwhile: Callable[[], None] | None = None,
         *,
         org: str | None = None,
+        precision: Literal["s", "ns"] = "s",
     ) -> None:
-        """Write lines with timestamps in seconds; returns when the server has stored them.
+        """Write lines with timestamps; returns when the server has stored them.
 
         Args:
             database: where to; with API 2 the bucket of that name, or `<database>/<rp>`.
@@ -159,19 +160,20 @@ class Server:
             meanwhile: called at most once, when the request was sent, before its answer is read;
                 its time counts as the request's.
             org: organisation, of API 2; None for that of the settings.
+            precision: of the timestamps.
 
         Raises:
             Answer: any answer but 204.
             RetryLater: no answer.
         """
         if self.api() == 1:  # which may ask, and that is not to count as this request
-            path, params = "write", {"db": database, "precision": "s"}
+            path, params = "write", {"db": database, "precision": precision}
             params |= {"rp": rp} if rp else {}
         else:
             path = "api/v2/write"
             bucket = f"{database}/{rp}" if rp else database
             place = {"org": self._settings.org if org is None else org, "bucket": bucket}
-            params = place | {"precision": "s"}
+            params = place | {"precision": precision}
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         if self._settings.gzip:
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: in the form of gzip, without time

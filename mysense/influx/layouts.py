@@ -72,3 +72,10 @@ class Layout:
         if self.name == "org":
             return Place(ORG_BUCKET, ident.project, self.rp)
         return Place(self.database if self.name == "shared" else kit, self.org, self.rp)
+
+    @property
+    def points(self) -> Place | None:
+        """Where points go, which are no kit's; None where they have no place."""
+        if self.name == "org":
+            return None
+        return Place(self.database, self.org, self.rp)

@@ -21,6 +21,7 @@ from mysense.influx.station import InfoMisfit
 from mysense.influx.types import conflict, field_keys
 from mysense.influx.verdicts import Asked, verdict
 from mysense.plugin import Hold, Misconfigured, Refused, RetryLater, TooLarge, Unacceptable
+from mysense.points import Point
 from mysense.telegram import Telegram
 
 MAX_BODY = 24_000_000  # bytes; the server takes 25 million by default
@@ -74,6 +75,31 @@ class Writer:
         self._shelf.keep(place, batch[0].kit, encoded.book)
         if encoded.refused:
             raise Refused(encoded.refused)
+
+    def write_points(self, batch: Sequence[Point]) -> None:
+        """Store points. Raises as `write` does."""
+        place = self._layout.points
+        if place is None:
+            reason = "layout = org has no place for points; send them through another output"
+            raise Refused(dict.fromkeys(range(len(batch)), reason))
+        self._check_api(place)
+        body = "\n".join([point.line() for point in batch]).encode()
+        if len(body) > MAX_BODY:
+            raise TooLarge(f"{len(body)} bytes, more than the {MAX_BODY} of one request")
+        try:
+            try:
+                self._send_points(place, body)
+            except Answer as answer:
+                if answer.status != Http.NOT_FOUND or not _MISSING.search(answer.message):
+                    raise
+                self.create(place, answer)
+                self._send_points(place, body)
+        except Answer as answer:
+            raise self.verdict(answer, place) from None
+
+    def _send_points(self, place: Place, body: bytes) -> None:
+        rp = place.rp or None
+        self._server.write(place.database, body, rp, org=place.org, precision="ns")
 
     def _check_api(self, place: Place) -> None:
         """With api = auto it shows only now whether the other options are those of the server."""

@@ -19,8 +19,9 @@ import attrs
 
 from mysense.journal.file import File
 from mysense.jsontext import dumps
-from mysense.plugin import Position, Refusal
-from mysense.telegram import Ident, Telegram, normal_data, plain
+from mysense.plugin import Item, Position, Refusal
+from mysense.points import Measured, Series
+from mysense.telegram import Ident, normal_data, plain
 
 _IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every telegram
 State = Literal["held", "retry", "dead"]
@@ -60,7 +61,7 @@ class Log(File):
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
         self.full = False
         """Whether so much waits here that inputs which can wait should."""
-        self._sources: dict[Ident, tuple[int, int]] = {}  # ident -> its id, its source's id
+        self._sources: dict[Ident | Series, tuple[int, int]] = {}  # its id, its source's id
         self._last: dict[str, int] = {}  # kit -> id of its last ident
         self._head: int = 0
         self._acknowledged: int = 0  # the head when a commit last went well
@@ -92,7 +93,7 @@ class Log(File):
 
     def append(
         self,
-        items: Sequence[Telegram | Refusal],
+        items: Sequence[Item],
         *,
         source: str = "",
         position: Position | None = None,
@@ -111,7 +112,7 @@ class Log(File):
             also: what else is done in this transaction.
         """
         with self.transaction() as db:
-            telegrams = [item for item in items if isinstance(item, Telegram)]
+            telegrams = [item for item in items if not isinstance(item, Refusal)]
             for refusal in items if len(telegrams) < len(items) else ():
                 if isinstance(refusal, Refusal):
                     self._refuse_text(source, refusal)
@@ -125,7 +126,7 @@ class Log(File):
             self.wake()
         return Appended(stored, repeats, len(items) - stored - repeats)
 
-    def _insert_all(self, db: sqlite3.Connection, telegrams: list[Telegram]) -> tuple[int, int]:
+    def _insert_all(self, db: sqlite3.Connection, telegrams: list[Measured]) -> tuple[int, int]:
         """Insert in one go; only where some identity exists already, one by one."""
         last, now = dict(self._last), self.now()
         rows = self._rows(telegrams, now)
@@ -148,7 +149,7 @@ class Log(File):
             (self._head,) = db.execute("SELECT max(seq) FROM telegrams").fetchone()
         return stored, repeats
 
-    def _rows(self, telegrams: Sequence[Telegram], now: float) -> list[tuple[Any, ...]]:
+    def _rows(self, telegrams: Sequence[Measured], now: float) -> list[tuple[Any, ...]]:
         """What to insert; decides for each telegram whether its ident is new."""
         rows = []
         ident, kit, number, source = None, "", 0, 0
@@ -162,10 +163,10 @@ class Log(File):
                 new = self._last.get(kit) != number
             self._last[kit] = number
             data = plain(telegram.data)
-            rows.append((telegram.kind, source, data["time"], number, new, now, dumps(data)))
+            rows.append((telegram.kind, source, telegram.time, number, new, now, dumps(data)))
         return rows
 
-    def _insert(self, db: sqlite3.Connection, telegram: Telegram, at: float) -> str:
+    def _insert(self, db: sqlite3.Connection, telegram: Measured, at: float) -> str:
         kit = telegram.kit
         before = self._last.get(kit)
         (row,) = self._rows([telegram], at)
@@ -192,7 +193,7 @@ class Log(File):
             db.execute(ASIDE, entry)
         return "taken"
 
-    def ids(self, ident: Ident) -> tuple[int, int]:
+    def ids(self, ident: Ident | Series) -> tuple[int, int]:
         """The numbers of an ident and of its source; they are made where it is new."""
         known = self._sources.get(ident)
         if known is None:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 from mysense import jsontext
 from mysense.errors import JournalError
 from mysense.journal.accounts import Row
 from mysense.journal.damage import Damaged, is_damage
 from mysense.journal.formats import APPLICATION, check_current
+from mysense.points import Point, Series
 from mysense.telegram import Ident, Telegram
 
 _IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every telegram
@@ -160,7 +161,7 @@ class View:
             if len(self._idents) >= _IDENTS_KNOWN:
                 self._idents.clear()
             try:
-                known = self._idents[number] = Ident.from_json(json.loads(row[0]))
+                known = self._idents[number] = _ident(json.loads(row[0]))
             except ValueError as wrong:
                 raise Damaged(f"ident {number} is not what was written: {wrong}") from wrong
         return known
@@ -181,8 +182,9 @@ class View:
         except ValueError as wrong:
             raise Damaged(f"telegrams are not what was written: {wrong}") from wrong
         known = {number: self._ident(number) for number in set(idents)}
+        kinds = {number: _KINDS[ident.__class__] for number, ident in known.items()}
         return [
-            Row(seq, Telegram(known[ident], MappingProxyType(values), bool(new)), at)
+            Row(seq, kinds[ident](known[ident], MappingProxyType(values), bool(new)), at)
             for seq, ident, new, at, values in zip(seqs, idents, news, ats, data, strict=True)
         ]
 
@@ -197,6 +199,14 @@ class View:
         """All dead letters, oldest first, each with its ident where it has one."""
         for row in self.all("SELECT * FROM aside WHERE state = 'dead' ORDER BY id"):
             yield row, None if row["ident"] is None else self.ident(row["ident"])
+
+
+_KINDS: dict[type, Callable[..., Any]] = {Ident: Telegram, Series: Point}
+
+
+def _ident(body: dict[str, Any]) -> Any:
+    """Whose a row is: a kit's, or a series of points'."""
+    return Series.from_json(body) if "measurement" in body else Ident.from_json(body)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -1,0 +1,136 @@
+"""Feeding: points as JSON Lines, from files or from a pipe that goes on for as long as it likes."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, ClassVar
+
+import attrs
+
+from mysense.errors import TelegramError
+from mysense.plugin import InputSettings, Misconfigured, Position, Refusal, Subscriber
+from mysense.points import Point
+
+PIPE = Path("-")  # stands for stdin
+MAX_LINE = 1_000_000  # bytes
+_CHUNK = 2000  # lines
+_READ = 65_536  # bytes of a pipe at a time
+_WAIT = 0.2  # seconds for more lines of a pipe, before those that are there are given
+
+
+@attrs.frozen(kw_only=True)
+class FeedSettings(InputSettings):
+    """What to read."""
+
+    files: tuple[Path, ...] = ()
+
+
+class Feed(Subscriber[FeedSettings]):
+    """Lines of points, read once, in the order given.
+
+    What is no point is given as a refusal, which the journal keeps as a dead letter. Of files the
+    position is how far they are read; what a pipe gave is in the journal, or was never read.
+
+    Args:
+        settings: the files; `-` is the pipe.
+        decode: makes a point of a line. Raises TelegramError.
+        pipe: a file descriptor.
+    """
+
+    Settings = FeedSettings
+    what: ClassVar[str] = "points"
+
+    def __init__(
+        self, settings: FeedSettings, decode: Callable[[bytes], Point], pipe: int = 0
+    ) -> None:
+        super().__init__(settings, "feed")
+        self.count = self.bad = 0
+        """Points and lines that are none, read so far."""
+        self.at_end = False
+        """Whether everything was read to its end."""
+        self._decode = decode
+        self._pipe = pipe
+        self._stop = threading.Event()
+        self._lines: Iterator[tuple[str, bytes, dict[str, int]]] | None = None
+        self._position: dict[str, int] = {}
+
+    def interrupt(self) -> None:
+        """Do not wait for the pipe any longer."""
+        self._stop.set()
+
+    def poll(self, position: Position | None) -> tuple[Sequence[Point | Refusal], Position]:
+        """The next points; empty at the end."""
+        if self._lines is None:
+            self._position = dict(position or {"file": 0, "line": 0, "offset": 0})
+            self._lines = self._read(**self._position)
+        items: list[Point | Refusal] = []
+        for where, line, after in islice(self._lines, _CHUNK):
+            if line:
+                items.append(self._take(where, line))
+            self._position = after
+            if not line and items:
+                break  # the pipe has nothing more just now
+        self.at_end = not items and not self._stop.is_set()
+        return items, self._position
+
+    def _take(self, where: str, line: bytes) -> Point | Refusal:
+        try:
+            if len(line) > MAX_LINE:
+                raise TelegramError(f"point: a line of more than {MAX_LINE} bytes")
+            point = self._decode(line)
+        except TelegramError as wrong:
+            self.bad += 1
+            return Refusal(where, str(wrong), line[:1000].decode(errors="replace"))
+        self.count += 1
+        return point
+
+    def _read(
+        self, file: int, line: int, offset: int
+    ) -> Iterator[tuple[str, bytes, dict[str, int]]]:
+        """Where each line stands, its bytes (none: a pause), and the position after it."""
+        for number, path in enumerate(self.settings.files[file:], file):
+            lines = self._piped() if path == PIPE else self._of_file(path, offset)
+            for raw in lines:
+                offset += len(raw)
+                line += bool(raw)
+                if not raw or not raw.isspace():
+                    yield f"{path}:{line}", raw.rstrip(b"\r\n"), _at(number, line, offset)
+            line = offset = 0
+
+    @staticmethod
+    def _of_file(path: Path, offset: int) -> Iterator[bytes]:
+        try:
+            stream: BinaryIO = path.open("rb")
+        except OSError as wrong:
+            raise Misconfigured(f"{path}: {wrong.strerror}") from wrong
+        with stream:
+            stream.seek(offset)
+            while raw := stream.readline(MAX_LINE + 1):
+                yield raw
+
+    def _piped(self) -> Iterator[bytes]:
+        """Lines as they come; nothing where none came for a moment, so that the others go out."""
+        rest = b""
+        while not self._stop.is_set():
+            if not select.select([self._pipe], [], [], _WAIT)[0]:
+                yield b""
+                continue
+            part = os.read(self._pipe, _READ)
+            if not part:
+                break
+            *whole, rest = (rest + part).split(b"\n")
+            yield from (one + b"\n" for one in whole)
+            if len(rest) > MAX_LINE:  # it is refused for its length, in pieces
+                yield rest
+                rest = b""
+        if rest:
+            yield rest
+
+
+def _at(file: int, line: int, offset: int) -> dict[str, int]:
+    return {"file": file, "line": line, "offset": offset}
