@@ -287,10 +287,10 @@ class Cursor:
         self.rewind()
         return True
 
-    def accept_missing(self) -> None:
-        """Rows were deleted; others before them are still there."""
+    def accept_missing(self, *, told: bool) -> None:
+        """Reading goes on; told: because rows were deleted, others before them were not."""
         self.missing, self._missed = False, self.second
-        self.told = (
+        self.told = told * (
             "the newest rows that were read are gone, older ones are not: somebody deleted "
             "some, or made it anew and filled it again; reading goes on where it was"
         )

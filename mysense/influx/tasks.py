@@ -142,7 +142,9 @@ class Missing:
     """Asks whether anything is left of what was given, where the newest of it is not there.
 
     If nothing is, the database was made anew, or all of it has expired: reading begins anew. If
-    something is, somebody has deleted rows: then reading goes on where it was.
+    only older rows are, somebody has deleted some: then reading goes on where it was. The newest
+    itself may be there as well: a look does not see every type of field, nor what is in the future
+    of a clock that was set back.
     """
 
     weight = 1
@@ -153,12 +155,16 @@ class Missing:
         floor = cursor.reach.floor
         since = "" if floor is None else f"time >= {floor}s AND "
         rows = select(columns.select_data, cursor.source("data"))
-        self.statements = [f"{rows} WHERE {since}time <= {cursor.second}s LIMIT 1"]
+        self.statements = [
+            f"{rows} WHERE {since}time <= {cursor.second}s LIMIT 1",
+            f"{rows} WHERE time >= {cursor.resume_at}s AND time <= {cursor.second}s LIMIT 1",
+        ]
 
     def take(self, results: Sequence[Result], _now: float) -> list[Item]:
         """Go back to the beginning, or believe it."""
-        if rows_of(results[0]):
-            self.cursor.accept_missing()
+        older, newest = map(rows_of, results)
+        if older:
+            self.cursor.accept_missing(told=not newest)
         else:
             self.cursor.begin_anew("nothing that was read is there any more")
         return []

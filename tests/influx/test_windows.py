@@ -7,7 +7,7 @@ import pytest
 from mysense.influx.columns import Columns
 from mysense.influx.cursor import Cursor, Reach
 from mysense.influx.tasks import Keys, Probe, next_task
-from mysense.influx.windows import Window
+from mysense.influx.windows import Confirm, Window
 
 NOW = 10**9
 KEYS = {"series": [{"name": "data", "values": [["t", "float"]]}]}
@@ -137,3 +137,75 @@ def test_the_field_keys_are_asked_for_after_the_rows():
     window = next_task(cursor(), NOW)
     assert isinstance(window, Window)
     assert [text[:6] for text in window.statements] == ["SELECT", "SHOW F", "SELECT"]
+
+
+WIDE = {"series": [{"name": "data", "values": [["t", "float"], ["u", "float"]]}]}
+
+
+def wide_rows(*rows):
+    """Rows of second, t and u."""
+    return {"series": [{"name": "data", "values": [[*row, "a", None, None] for row in rows]}]}
+
+
+def wide_cursor():
+    made = cursor()
+    made.know(Columns.read(WIDE))
+    return made
+
+
+def held(made, *rows):
+    """A window that was read and is held: its rows lack something."""
+    window = next_task(made, NOW)
+    given = window.take(
+        [wide_rows(*rows), WIDE, count(sum(len(r) - r.count(None) - 1 for r in rows))], NOW
+    )
+    assert (given, window.due is None) == ([], False)
+    return window
+
+
+def test_a_row_that_lacks_something_waits_for_a_second_count():
+    """Both counts may be the same while it is just being stored, the second one much later not."""
+    made = wide_cursor()
+    window = held(made, (1, 1.0, None))
+    (item,) = Confirm(window).take([count(1)], NOW)
+    assert (dict(item.data), made.low) == ({"time": 1, "t": 1.0}, window.high)
+
+
+def test_a_row_that_was_just_being_stored_is_asked_for_again():
+    """Up to the newest row that was seen or the window's end, so that it comes to an end."""
+    made = wide_cursor()
+    window = held(made, (1, 1.0, None))
+    given = Confirm(window).take([count(2)], NOW)
+    again = next_task(made, NOW)
+    assert (given, again.low, again.high, made.entry) == ([], window.low, window.high, None)
+
+
+def test_windows_after_one_that_is_held_wait_for_it():
+    """Telegrams come in the order of times."""
+    made = wide_cursor()
+    window, second = held(made, (1, 1.0, None)), next_task(made, NOW)
+    row = (second.low, 2.0, 3.0)
+    before = second.take([wide_rows(row), WIDE, count(1), count(2)], NOW)
+    after = Confirm(window).take([count(1)], NOW)
+    assert (before, [item.time for item in after]) == ([], [1, second.low])
+
+
+def test_a_kind_of_row_that_is_known_does_not_wait():
+    """Else every telegram of a kit with fewer fields than others in its database did."""
+    made = wide_cursor()
+    Confirm(held(made, (1, 1.0, None))).take([count(1)], NOW)
+    window = next_task(made, NOW)
+    given = window.take([wide_rows((window.low, 1.0, None)), WIDE, count(1), count(1)], NOW)
+    assert [item.time for item in given] == [window.low]
+
+
+def test_a_kind_of_row_that_may_be_part_of_another_waits():
+    """A label whose rows have more fields now and then."""
+    made = wide_cursor()
+    next_task(made, NOW).take([wide_rows((1, 1.0, 2.0)), WIDE, count(2)], NOW)
+    for _ in range(2):
+        window = next_task(made, NOW)
+        row = (window.low, 1.0, None)
+        given = window.take([wide_rows(row), WIDE, count(0), count(1)], NOW)
+        assert (given, window.due is None) == ([], False)
+        Confirm(window).take([count(1)], NOW)
