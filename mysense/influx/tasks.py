@@ -143,8 +143,7 @@ class Missing:
 
     If nothing is, the database was made anew, or all of it has expired: reading begins anew. If
     only older rows are, somebody has deleted some: then reading goes on where it was. The newest
-    itself may be there as well: a look does not see every type of field, nor what is in the future
-    of a clock that was set back.
+    itself may be there as well: in the future of a clock that was set back.
     """
 
     weight = 1

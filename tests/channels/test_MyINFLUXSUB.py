@@ -420,16 +420,6 @@ def test_rows_that_were_deleted_do_not_make_it_read_all_again(influxd, database,
     assert [r.message for r in caplog.records if "somebody deleted" in r.message]
 
 
-def test_a_row_that_a_look_does_not_see_is_not_taken_for_deleted(influxd, database, caplog):
-    """Its field has another type in this shard than in others."""
-    write(influxd, database, f"data pm=1 {T}")
-    write(influxd, database, f'data pm="low" {T + 4 * WEEK}')
-    with subscriber(influxd, **only(database)) as made:
-        _, position = drain(made)
-        drain(made, position)
-    assert caplog.text == ""
-
-
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_whatever_happens_between_each_telegram_is_committed_once(influxd, data):

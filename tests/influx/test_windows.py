@@ -6,7 +6,7 @@ import pytest
 
 from mysense.influx.columns import Columns
 from mysense.influx.cursor import Cursor, Reach
-from mysense.influx.tasks import Keys, Probe, next_task
+from mysense.influx.tasks import Keys, Missing, Probe, next_task
 from mysense.influx.windows import Confirm, Window
 
 NOW = 10**9
@@ -209,3 +209,19 @@ def test_a_kind_of_row_that_may_be_part_of_another_waits():
         given = window.take([wide_rows(row), WIDE, count(0), count(1)], NOW)
         assert (given, window.due is None) == ([], False)
         Confirm(window).take([count(1)], NOW)
+
+
+@pytest.mark.parametrize(
+    ("older", "newest", "told"),
+    [((), (), "read anew"), ((5,), (), "somebody deleted"), ((5,), (500,), "")],
+)
+def test_why_the_newest_row_is_not_seen(older, newest, told):
+    """All of it is gone, the newest is, or the clock that says what is now was set back."""
+    made = cursor()
+    next_task(made, NOW).take([rows(500), KEYS, count(1)], NOW)
+    made.low, made.idle = made.resume_at, True
+    next_task(made, NOW).take([rows()], NOW)
+    missing = next_task(made, NOW)
+    assert isinstance(missing, Missing)
+    missing.take([rows(*older), rows(*newest)], NOW)
+    assert (told in made.told, bool(made.told), made.entry is None) == (True, bool(told), not older)
