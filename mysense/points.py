@@ -98,13 +98,20 @@ class Point:
         return f"{self.ident.key} {fields} {self.nanoseconds}"
 
     def to_json(self) -> dict[str, Any]:
-        """As it is shown and exported."""
+        """As it came: `mysense ingest ocs` takes it again."""
         fields = {name: value for name, value in self.data.items() if name != "time"}
-        return {**self.ident.to_json(), "fields": fields, "time": self.nanoseconds}
+        feed = dict(self.ident.tags).get("feed", "")
+        seconds = self.nanoseconds / NANO
+        return {"agent": self.ident.measurement, "feed": feed, "fields": fields, "time": seconds}
 
 
 Measured = Telegram | Point
 """What the journal keeps and carries on."""
+
+
+def measured(ident: Any, data: Mapping[str, Any]) -> Measured:
+    """What was measured, by whom it was."""
+    return Point(ident, data) if isinstance(ident, Series) else Telegram(ident, data)
 
 
 def is_points(batch: Sequence[Any]) -> TypeGuard[Sequence[Point]]:

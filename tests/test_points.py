@@ -75,6 +75,13 @@ def test_what_is_no_json_is_refused(line):
         decoded(line)
 
 
+@pytest.mark.parametrize("seconds", [1615389657.2904894, 1615389657, 1.5, 4102444799.999999])
+def test_what_is_exported_is_taken_again(seconds):
+    """As the same point, to the nanosecond."""
+    point = from_ocs({**GOOD, "time": seconds})
+    assert decoded(json.dumps(point.to_json()).encode()) == point
+
+
 def test_a_series_survives_the_journal():
     """It comes back from JSON as it was."""
     series = Series("a", (("feed", "x"),))

@@ -12,8 +12,8 @@ from mysense.cli import FAILED
 from mysense.cli.common import Parser, VerbError, count, journal_path, say
 from mysense.cli.status import arguments
 from mysense.journal.view import View, request
+from mysense.points import measured
 from mysense.settings import closest
-from mysense.telegram import Telegram
 
 
 def main(words: list[str]) -> int:
@@ -62,7 +62,7 @@ def _letters(view: View, output: str | None) -> Iterator[dict[str, Any]]:
     for row, ident in view.dead():
         if output is None or row["output"] == output:
             letter = {key: row[key] for key in ("id", "output", "kit", "time", "reason", "at")}
-            letter["telegram"] = ident and Telegram(ident, json.loads(row["data"]))
+            letter["telegram"] = ident and measured(ident, json.loads(row["data"]))
             letter["text"] = None if ident else row["data"]
             yield letter
 

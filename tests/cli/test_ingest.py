@@ -75,6 +75,15 @@ def test_a_bad_point_is_a_dead_letter_and_the_others_arrive(mysense, write, infl
     assert "field type conflict" in listed[1]["reason"]
 
 
+def test_dead_points_are_exported_as_they_came(mysense, write, influxd, target):
+    """So that they can be mended and ingested again."""
+    write("feed.jsonl", line(0, room=21.5), line(1, room="warm"))
+    done = ingest(mysense, "feed.jsonl", code=1)
+    journal = done.stderr.rpartition("--journal ")[2].split("`")[0]
+    (exported,) = mysense("dead", "export", "--journal", journal).stdout.splitlines()
+    assert json.loads(exported) == json.loads(line(1, room="warm"))
+
+
 def mysense_dead(mysense, journal):
     return mysense("dead", "list", "--json", "--journal", journal).stdout.splitlines()
 
