@@ -50,6 +50,14 @@ def arguments(verb: str, description: str) -> Parser:
 
 def add_choice(parser: Parser) -> None:
     """Add what chooses kits, times and the journal."""
+    add_bounds(parser)
+    parser.add_argument(
+        "--journal", type=Path, metavar="FILE", help="this journal, not the configured one"
+    )
+
+
+def add_bounds(parser: Parser) -> None:
+    """Add what chooses kits and times."""
     parser.add_argument(
         "--kit",
         action="append",
@@ -64,9 +72,6 @@ def add_choice(parser: Parser) -> None:
             metavar="TIME",
             help=f"{about}: 2026-01-31, 2026-01-31T12:00 or Unix seconds; UTC",
         )
-    parser.add_argument(
-        "--journal", type=Path, metavar="FILE", help="this journal, not the configured one"
-    )
 
 
 def add_places(parser: Parser, count: str | None, default: str = "") -> None:
