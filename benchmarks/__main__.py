@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("encode", "publish", "subscribe", "whole", "footprint", "idle")
+NAMES = ("encode", "publish", "subscribe", "whole", "footprint", "idle", "wear")
 FOLDER = Path(__file__).resolve().parent
 
 

@@ -44,13 +44,16 @@ class Journal(Log):
     Args:
         path: the file; it and its folder are made when missing.
         now: the wall clock.
+        bulk: whether a new one is made for many telegrams at once, not for one a minute.
 
     Raises:
         JournalError: another engine has it, it is of a newer format, or it cannot be opened.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        super().__init__(path, now=now)
+    def __init__(
+        self, path: Path, *, now: Callable[[], float] = time.time, bulk: bool = False
+    ) -> None:
+        super().__init__(path, now=now, bulk=bulk)
         self._outputs: set[str] = set()  # those that run; others hold up nobody
 
     def register(self, output: str, *, idle: bool = False) -> tuple[int, str | None]:

@@ -41,6 +41,11 @@ def is_io(wrong: BaseException) -> bool:
     return getattr(wrong, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
 
 
+def is_full(wrong: BaseException) -> bool:
+    """Whether an error says that there is no room on the disk."""
+    return getattr(wrong, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+
+
 def look_over(db: sqlite3.Connection, *, thorough: bool = False) -> None:
     """Look for damage: in all of a small journal, in the most used parts of a large one.
 

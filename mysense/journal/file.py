@@ -20,9 +20,11 @@ from typing import Any, TypeVar
 
 from mysense.errors import JournalError
 from mysense.journal import missing
-from mysense.journal.damage import Damaged, is_certain, is_damage, is_io, look_over
+from mysense.journal.damage import Damaged, is_certain, is_damage, is_full, is_io, look_over
+from mysense.journal.disk import hindrance
 from mysense.journal.formats import (
     APPLICATION,
+    BULK_PAGE_SIZE,
     FORMAT,
     PAGE_SIZE,
     check_known,
@@ -36,6 +38,8 @@ from mysense.trials import Trials
 
 _BUSY = 0.5  # seconds to wait for a foreign writer; all who write here try again later
 _CERTAIN = 3  # errors after which damage is believed that a check does not find
+_LOG_PAGES = 250  # of the write-ahead log, before it is worked into the file
+_LOG_PAGES_BULK = 1000  # that is seldom, and needs 4 MB
 _TRIES = 3  # of what nobody would try again later
 _MEND_AGAIN = 60.0  # seconds after a salvage that failed
 _TELL_EVERY = 5.0  # seconds between two signs of life to the service manager
@@ -49,19 +53,25 @@ class File:
     Args:
         path: the file; it and its folder are made when missing.
         now: the wall clock.
+        bulk: whether a new one is made for many telegrams at once, not for one a minute.
 
     Raises:
         JournalError: another engine has it, it is of a newer format, or it cannot be opened.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, *, now: Callable[[], float] = time.time, bulk: bool = False
+    ) -> None:
         self.path = path
+        self._page_size = BULK_PAGE_SIZE if bulk else PAGE_SIZE
+        self._log_pages = _LOG_PAGES_BULK if bulk else _LOG_PAGES
         self.writing = Trials()
         """How long it could not be written."""
         self.now = now
         self._lock = threading.RLock()
         self._stale = False  # whether what is remembered may have been rolled back
         self._doubted = False  # whether the disk failed, and nobody looked since
+        self._crammed = False  # whether the disk was full, and no room was made since
         self._suspected = 0  # errors that told of damage which a check did not find
         self._mend_at = float("-inf")  # when a salvage may be tried, monotonic
         with ExitStack() as undo:
@@ -77,7 +87,7 @@ class File:
             except JournalError:
                 raise
             except (OSError, sqlite3.Error) as wrong:
-                raise JournalError(f"journal {path}: {wrong}") from wrong
+                raise JournalError(f"journal {path}: {wrong}{hindrance(path.parent)}") from wrong
             undo.pop_all()
 
     def _remember(self) -> None:
@@ -139,10 +149,11 @@ class File:
             )
         check_known(version, self.path)
         if version == 0:
-            db.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+            db.execute(f"PRAGMA page_size = {self._page_size}")
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {self._log_pages}")
         mode, level = (
             db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("journal_mode", "synchronous")
         )
@@ -175,6 +186,8 @@ class File:
             try:
                 if self._doubted:
                     self._reopen()
+                if self._crammed:
+                    self._make_room()
                 self._db.execute("BEGIN IMMEDIATE")
                 if self._stale:
                     self._remember()
@@ -208,10 +221,20 @@ class File:
         """Do what an error asks for, so that the next try may go well."""
         if is_damage(wrong):
             self.mend(wrong)
+        elif is_full(wrong):
+            self._crammed = True
         elif is_io(wrong) and not self._doubted:
             self._doubted = True
             with suppress(sqlite3.Error, OSError):  # then before the next transaction
                 self._reopen()
+
+    def _make_room(self) -> None:
+        """Empty the write-ahead log, which takes many times the room of what stands in it.
+
+        First of all: else whatever becomes free goes into the log, and never is enough.
+        """
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._crammed = False
 
     def _reopen(self) -> None:
         """Open the file anew after the disk failed, and see whether it kept what it had."""

@@ -11,7 +11,8 @@ from mysense.errors import JournalError
 
 FORMAT = 2
 APPLICATION = 0x4D79534A  # "MySJ", so that no other database is taken for a journal
-PAGE_SIZE = 4096  # bytes, of a new journal
+PAGE_SIZE = 1024  # bytes, of a new journal: a commit of one telegram writes four pages
+BULK_PAGE_SIZE = 4096  # of one that takes in many at once; older MySense made none but these
 _NAME = re.compile(r"CREATE TABLE (\w+)")
 
 _STEPS = {  # from this format to the next; a table is as schema.sql has it

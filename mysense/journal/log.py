@@ -53,19 +53,22 @@ class Log(File):
     Args:
         path: the file; it and its folder are made when missing.
         now: the wall clock.
+        bulk: whether a new one is made for many telegrams at once, not for one a minute.
 
     Raises:
         JournalError: another engine has it, it is of a newer format, or it cannot be opened.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, *, now: Callable[[], float] = time.time, bulk: bool = False
+    ) -> None:
         self.full = False
         """Whether so much waits here that inputs which can wait should."""
         self._sources: dict[Ident | Series, tuple[int, int]] = {}  # its id, its source's id
         self._last: dict[str, int] = {}  # kit -> id of its last ident
         self._head: int = 0
         self._acknowledged: int = 0  # the head when a commit last went well
-        super().__init__(path, now=now)
+        super().__init__(path, now=now, bulk=bulk)
         self._grown = threading.Condition(self._lock)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 UNKNOWN = "?"  # the kit of a telegram of which nothing but its number is known
+_UNSAVED = -3  # `since` of gaps for what never reached the journal
 _HOLES = (
     "WITH beyond AS (SELECT seq, lag(seq, 1, ?1) OVER (ORDER BY seq) AS before"
     " FROM telegrams WHERE seq > ?1)"
@@ -83,3 +84,24 @@ def _around(db: sqlite3.Connection, hole: tuple[int, int], now: int) -> tuple[in
     ).fetchone()
     until = after[0] if after else now
     return (before[0] if before else until), until
+
+
+def give_up(
+    db: sqlite3.Connection, kit: str, span: tuple[int, int, int], at: float, reason: str
+) -> None:
+    """Record telegrams that never reached the journal.
+
+    Args:
+        db: the journal, in a transaction.
+        kit: whose they were.
+        span: time of the first and of the last, in Unix seconds, and how many they were.
+        at: now.
+        reason: why.
+    """
+    db.execute(
+        "INSERT INTO gaps (output, kit, since, first, last, count, at, reason)"
+        " VALUES ('', ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (output, kit, since) DO UPDATE SET first = min(first, excluded.first),"
+        " last = max(last, excluded.last), count = count + excluded.count, at = excluded.at",
+        (kit, _UNSAVED, *span, at, reason),
+    )

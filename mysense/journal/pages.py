@@ -11,14 +11,14 @@ import os
 import sqlite3
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
 import attrs
 
 from mysense.journal.damage import TABLES
-from mysense.journal.formats import PAGE_SIZE, create, orders
+from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE, create, orders
 
 MAGIC = b"SQLite format 3\0"
 _WAL_MAGIC = (0x377F0682, 0x377F0683)  # the last bit: checksums are big-endian
@@ -62,15 +62,14 @@ def rescue(path: Path, target: Path, tick: Callable[[], None] = lambda: None) ->
     Raises:
         OSError: there is no room for it.
     """
+    size = page_size(path)
     create_private(target)
     with target.open("r+b") as copy:
         for at, block in blocks(path):
             copy.seek(at)
             copy.write(block)
             tick()
-        size = page_size(path)
         for frame in _committed(beside(path, "-wal")):
-            size = len(frame.data)
             copy.seek((frame.page - 1) * size)
             copy.write(frame.data)
     _mend_header(target, size)
@@ -109,12 +108,19 @@ def _pages(number: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
 
 
 def page_size(path: Path) -> int:
-    """As the header says it; as MySense makes it, where that is gone."""
-    with path.open("rb") as stream:
-        head = stream.read(18)
-    size = int.from_bytes(head[16:18], "big") if head.startswith(MAGIC) else 0
-    size = 65536 if size == 1 else size
-    return size if size >= 512 and size & (size - 1) == 0 else PAGE_SIZE
+    """As the file's header says it, else that of its log; where both are gone, what fits best."""
+    for name, magic, at, length in ((path, MAGIC, 16, 2), (beside(path, "-wal"), b"7\x7f\6", 8, 4)):
+        with suppress(FileNotFoundError), name.open("rb") as stream:
+            head = stream.read(_WAL_HEADER)
+            size = int.from_bytes(head[at : at + length], "big") if head.startswith(magic) else 0
+            size = 65536 if size == 1 else size
+            if 512 <= size <= 65536 and size & (size - 1) == 0:
+                return size
+    number = os.open(path, os.O_RDONLY)
+    try:
+        return max(PAGE_SIZE, BULK_PAGE_SIZE, key=lambda size: _best(number, size)[0])
+    finally:
+        os.close(number)
 
 
 # -- the write-ahead log ------------------------------------------------------------------------
@@ -147,7 +153,7 @@ def frames(wal: Path) -> Iterator[Frame]:
         size, salts, before = int.from_bytes(head[8:12], "big"), head[16:24], head[24:32]
         magic = int.from_bytes(head[:4], "big")
         if magic not in _WAL_MAGIC or not 512 <= size <= 65536:
-            magic, size = _WAL_MAGIC[0], PAGE_SIZE  # as MySense makes it on every machine it knows
+            magic, size = _WAL_MAGIC[0], page_size(wal.with_name(wal.name.removesuffix("-wal")))
             salts, before = stream.read(16)[8:], b""
         order = ">" if magic & 1 else "<"
         length = _FRAME_HEADER + size
@@ -219,7 +225,7 @@ def _transplant(number: int, size: int) -> None:
 
     Its first page goes over the first, those below it behind the last.
     """
-    empty = max((_empty(size, order) for order in orders()), key=lambda one: _fits(number, one))
+    empty = _best(number, size)[1]
     first = bytearray(empty[:size])
     if first[100] == _INTERIOR:
         (cells,) = struct.unpack(">H", first[103:105])
@@ -231,6 +237,12 @@ def _transplant(number: int, size: int) -> None:
             end += 1
             first[place : place + 4] = struct.pack(">I", end)
     os.pwrite(number, first, 0)
+
+
+def _best(number: int, size: int) -> tuple[int, bytes]:
+    """Of the empty journals that there may have been, the one that fits best, and how well."""
+    empties = [_empty(size, order) for order in orders()]
+    return max((_fits(number, one), one) for one in empties)
 
 
 def _fits(number: int, empty: bytes) -> int:

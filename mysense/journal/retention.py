@@ -13,7 +13,7 @@ from mysense.journal.accounts import Journal
 
 _DAY = 86_400
 _CHUNK = 1000  # telegrams a transaction: others get their turn in between
-_PAGES = 2000  # given back to the disk at a time
+_PAGES = 8000  # given back to the disk at a time: 8 MB
 _FULL = 0.8  # of max_mb, unsent: from there on inputs that can wait do
 _EVERYTHING = 2**63 - 1
 _GAPS = (

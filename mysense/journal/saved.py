@@ -29,7 +29,6 @@ _LAST_IDENTS = (
 )
 _INDEX = "SELECT seq, source, time FROM telegrams INDEXED BY identity WHERE kind = 'telegram'"
 _FIRST = "SELECT min(seq) FROM telegrams INDEXED BY identity WHERE kind = 'telegram'"
-_GRAIN = 64  # telegrams of which one by one is looked for elsewhere
 _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,)}
 
 Leaves = Callable[[], Iterable[list[Row]]]
@@ -115,7 +114,7 @@ class _Filling:
 
     def _telegrams(self) -> None:
         last = self._numbers.get("telegrams", 0)
-        for rows in self._old.numbered("telegrams", last, _GRAIN):
+        for rows in self._old.numbered("telegrams", last):
             self._take([row[:8] for row in rows])
         if self._holes(last):
             self._from_leaves(last)

@@ -16,7 +16,8 @@ Row = tuple[Any, ...]
 _CHUNK = 500  # rows read at a time
 _UNITS = {Telegram.kind: 1, Point.kind: NANO}  # kinds of rows, and how their data tell the time
 _FAILURES = 2_000_000  # ranges of a table that are tried in vain before the rest is given up
-_MANY = 5000  # and from which on it is no longer looked for single rows
+_MANY = 3000  # and from which on it is no longer looked for single rows,
+_SMALL = 64  # but for that many
 _PER_PAGE = 400  # rows at most on a page: what a table can hold whose end is not known
 
 
@@ -36,15 +37,15 @@ class Tables:
         """The names of a table's columns; none where there is no such table."""
         return [row[1] for row in self._try(f"PRAGMA table_info({table})") or ()]
 
-    def numbered(self, table: str, last: int = 0, grain: int = 1) -> Iterator[list[Row]]:
+    def numbered(self, table: str, last: int = 0) -> Iterator[list[Row]]:
         """The rows of a table with a whole number as key, by that number; in parts.
 
-        A range that cannot be read is divided until it is as small as the grain.
+        A range that cannot be read is divided until single rows are left out; where very much is
+        damaged, only until it is small.
 
         Args:
             table: its first column is the key.
             last: the highest number, if it is known.
-            grain: how many rows may be left out together where very much is damaged.
         """
         columns = self.columns(table)
         if not columns:
@@ -61,7 +62,7 @@ class Tables:
             self._tick()
             if rows is None:
                 failures += 1
-                least = grain if failures > _MANY else 1
+                least = _SMALL if failures > _MANY else 1
                 middle = (low + high) // 2
                 ranges += [(middle + 1, high), (low, middle)] if high - low >= least else []
                 continue

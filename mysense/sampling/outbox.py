@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from mysense.backoff import Backoff
 from mysense.clock import Clock
-from mysense.journal import Journal
+from mysense.journal import Journal, missing
 from mysense.journal.undated import Measured
 from mysense.sampling.dating import Dating, Report
 from mysense.telegram import Ident, Telegram, Value
@@ -42,6 +42,7 @@ class Outbox:
         self._dated: deque[Telegram] = deque()
         self._undated: deque[Measured] = deque()  # all are younger than those with a time
         self._ended = float("-inf")  # when the last interval did
+        self._lost: tuple[int, int, int] | None = None  # first and last time, how many
         self._lock = threading.RLock()
         self._failing = Backoff(_log, 60.0)
 
@@ -107,6 +108,11 @@ class Outbox:
 
     def _store(self, journal: Journal) -> None:
         dating = self._dating
+        if self._lost:
+            with journal.transaction() as db:
+                reason = "the journal could not be written, and there was no room in memory"
+                missing.give_up(db, self._ident.kit, self._lost, journal.now(), reason)
+            self._lost = None
         dating.settle(journal)
         self._append(journal)
         if dating.waits and not self.hold:
@@ -127,8 +133,8 @@ class Outbox:
     def _forget(self) -> None:
         """Stay within the memory that there is."""
         while len(self._dated) + len(self._undated) > KEPT:
-            if self._dated:
-                lost = f"the telegram of {self._dated.popleft().time}"
-            else:
-                lost = f"a telegram without a time, {self._undated.popleft().elapsed:.0f} s"
-            _log.error("no room left in memory either: lost %s", lost)
+            oldest = self._dated.popleft() if self._dated else self._undated.popleft()
+            time = oldest.time if isinstance(oldest, Telegram) else int(oldest.wall)
+            first, last, count = self._lost or (time, time, 0)
+            self._lost = min(first, time), max(last, time), count + 1
+            _log.error("no room left in memory either: lost the telegram of %d", time)

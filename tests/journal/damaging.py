@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from mysense.journal import Journal, Outcome
+from mysense.journal.formats import PAGE_SIZE
 from mysense.journal.view import View
 from mysense.plugin import Refusal
 from tests.pipeline import telegram
 
 COUNT = 1500
-PAGE = 4096
+PAGE = PAGE_SIZE
 
 
 def numbered(number):
