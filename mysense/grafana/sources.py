@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from mysense.grafana.queries import UID
+from mysense.grafana.server import SOURCE as SERVER
 
 HEAD = """\
 # Written by `mysense grafana`. Grafana puts {} in place when it starts; no secret is in here.
@@ -30,6 +31,9 @@ class Server:
         org: on 2.x.
         database: which one a query means that names none.
         verify: whether its certificate must be valid.
+        ca_file: who signed it, as Grafana finds the file; empty for those that it knows.
+        uid: what the identifiers of its sources begin with.
+        tenant: whose data these are, for people; empty where there is one for all.
     """
 
     url: str
@@ -39,6 +43,9 @@ class Server:
     org: str = ""
     database: str = ""
     verify: bool = True
+    ca_file: str = ""
+    uid: str = UID
+    tenant: str = ""
 
 
 def sources(server: Server) -> str:
@@ -47,51 +54,75 @@ def sources(server: Server) -> str:
     return HEAD.format(server.secret) + _yaml({"apiVersion": 1, "datasources": every})
 
 
+def prometheus(url: str) -> str:
+    """The file for provisioning/datasources of a Prometheus that asks MySense for its figures."""
+    source = {
+        "name": "MySense (Prometheus)",
+        "uid": SERVER["uid"],
+        "type": SERVER["type"],
+        "access": "proxy",
+        "url": _literal(url),
+        "jsonData": {"httpMethod": "POST"},
+    }
+    return "# Written by `mysense grafana`.\n" + _yaml({"apiVersion": 1, "datasources": [source]})
+
+
 def providers(folder: str) -> str:
     """The file for provisioning/dashboards: where Grafana finds the dashboards."""
     provider = {
         "name": "MySense",
         "type": "file",
         "allowUiUpdates": True,
-        "options": {"path": folder},
+        "options": {"path": _literal(folder)},
     }
     return _yaml({"apiVersion": 1, "providers": [provider]})
 
 
 def _one(server: Server) -> dict[str, Any]:
-    found = _influxql(server, {"httpMode": "POST"})
-    if server.user:
-        found |= {"user": server.user, "secureJsonData": {"password": server.secret}}
-    return found
+    who = {"user": _literal(server.user)} if server.user else {}
+    secret = {"password": server.secret} if server.user else {}
+    return _influxql(server, {}, secret) | who
 
 
 def _compatible(server: Server) -> dict[str, Any]:
-    found = _influxql(server, {"httpMode": "POST", "httpHeaderName1": "Authorization"})
-    return found | {"secureJsonData": {"httpHeaderValue1": f"Token {server.secret}"}}
+    header = {"httpHeaderName1": "Authorization"}
+    return _influxql(server, header, {"httpHeaderValue1": f"Token {server.secret}"})
 
 
-def _influxql(server: Server, more: dict[str, Any]) -> dict[str, Any]:
-    data = {"dbName": server.database, "version": "InfluxQL", **more}
-    return _source("MySense (InfluxQL)", "influxql", server, data)
+def _influxql(server: Server, more: dict[str, Any], secret: dict[str, str]) -> dict[str, Any]:
+    data = {"dbName": _literal(server.database), "version": "InfluxQL", "httpMode": "POST", **more}
+    return _source("InfluxQL", server, data, secret)
 
 
 def _flux(server: Server) -> dict[str, Any]:
-    data = {"version": "Flux", "organization": server.org, "defaultBucket": server.database}
-    return _source("MySense (Flux)", "flux", server, data) | {
-        "secureJsonData": {"token": server.secret}
-    }
+    data = {"version": "Flux", "organization": _literal(server.org)}
+    data["defaultBucket"] = _literal(server.database)
+    return _source("Flux", server, data, {"token": server.secret})
 
 
-def _source(name: str, language: str, server: Server, data: dict[str, Any]) -> dict[str, Any]:
-    unsafe = {} if server.verify else {"tlsSkipVerify": True}
-    return {
-        "name": name,
-        "uid": f"{UID}-{language}",
+def _source(
+    language: str, server: Server, data: dict[str, Any], secret: dict[str, str]
+) -> dict[str, Any]:
+    whose = f"{language}, {server.tenant}" if server.tenant else language
+    if not server.verify:
+        data = data | {"tlsSkipVerify": True}
+    elif server.ca_file:
+        data = data | {"tlsAuthWithCACert": True}
+        secret = secret | {"tlsCACert": f"$__file{{{_literal(server.ca_file)}}}"}
+    found = {
+        "name": f"MySense ({whose})",
+        "uid": f"{server.uid}-{language.lower()}",
         "type": "influxdb",
         "access": "proxy",
-        "url": server.url,
-        "jsonData": data | unsafe,
+        "url": _literal(server.url),
+        "jsonData": data,
     }
+    return found | ({"secureJsonData": secret} if secret else {})
+
+
+def _literal(text: str) -> str:
+    """As Grafana reads it, which would take $X for a variable of its environment."""
+    return text.replace("$", "$$")
 
 
 def _yaml(value: Any, indent: int = 0) -> str:
