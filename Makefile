@@ -10,7 +10,7 @@ INFLUX ?=
 ARGS ?=
 TESTS ?= tests
 WITH ?=
-BENCH ?= encode publish subscribe whole footprint idle
+BENCH ?= encode publish subscribe whole footprint idle wear
 
 VENV := .venv
 TESTED := build/venv

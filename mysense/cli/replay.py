@@ -162,7 +162,7 @@ def send(
     if args.fresh and path.exists():
         remove_journal(path)
     resumed = path.exists()
-    journal = Journal(path)
+    journal = Journal(path, bulk=True)
     for publisher in publishers:  # who replays wants it sent, also where an engine would wait
         publisher.settings = attrs.evolve(publisher.settings, state="record")
     if resumed:
