@@ -171,8 +171,8 @@ def _name(text: object, where: str) -> str:
     name = check_text(text, f"point: {where}", limit=4 * MAX_NAME)
     if not name or len(name) > MAX_NAME:
         raise TelegramError(f"point: {where}: expected 1 to {MAX_NAME} characters")
-    if name.endswith("\\"):
-        raise TelegramError(f"point: {where}: {short(name)} ends in a backslash; remove it")
+    if "\\" in name:  # InfluxDB would take it, and give back something else
+        raise TelegramError(f"point: {where}: {short(name)} holds a backslash; remove it")
     if where == "agent" and name.startswith("#"):
         raise TelegramError("point: agent: a line that starts with # is a comment to InfluxDB")
     return name

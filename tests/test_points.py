@@ -48,7 +48,8 @@ def test_fields_keep_their_types(fields, wire):
         ({**GOOD, "agent": ""}, "agent: expected 1 to"),
         ({**GOOD, "agent": "#x"}, "comment"),
         ({**GOOD, "agent": "a\nb"}, "control character"),
-        ({**GOOD, "feed": "x\\"}, "ends in a backslash"),
+        ({**GOOD, "feed": "x\\"}, "holds a backslash"),
+        ({**GOOD, "fields": {"a\\b": 1}}, "holds a backslash"),
         ({**GOOD, "fields": [1]}, "fields: expected an object"),
         ({**GOOD, "fields": {}}, "none has a value"),
         ({**GOOD, "fields": {"x": math.nan}}, "none has a value"),
@@ -89,7 +90,7 @@ def test_a_series_survives_the_journal():
 
 
 NAMES = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=9).filter(
-    lambda text: not text.endswith("\\") and not text.startswith("#") and text.strip() == text
+    lambda text: "\\" not in text and not text.startswith("#") and text.strip() == text
 )
 VALUES = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False, width=32),
