@@ -89,6 +89,11 @@ class Log(File):
         (self._head,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM telegrams").fetchone()
         super()._remember()
 
+    def forget(self) -> None:
+        """Look idents up again: some are no longer in the file."""
+        with self._lock:
+            self._sources.clear()
+
     def _compare(self) -> int:
         return self._acknowledged
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import attrs
 
 from mysense.journal.accounts import Journal
+from mysense.journal.damage import Damaged
+from mysense.journal.pruning import prune
 
 _DAY = 86_400
 _CHUNK = 1000  # telegrams a transaction: others get their turn in between
@@ -20,6 +22,11 @@ _GAPS = (
     "INSERT INTO gaps (output, kit, since, first, last, count, at, reason) {}"
     " ON CONFLICT (output, kit, since) DO UPDATE SET first = min(first, excluded.first),"
     " last = max(last, excluded.last), count = count + excluded.count, at = excluded.at"
+)
+_HOURS = (
+    "INSERT INTO hours (source, hour, count)"
+    " SELECT source, time / 3600, count(*) FROM telegrams WHERE seq <= ? GROUP BY 1, 2"
+    " ON CONFLICT (source, hour) DO UPDATE SET count = count + excluded.count"
 )
 _log = logging.getLogger("mysense.journal")
 
@@ -46,14 +53,16 @@ def trim(
     Returns:
         how many telegrams were given up, summed over the outputs.
     """
-    given_up, more = 0, True
+    given_up, dropped, more = 0, False, True
     while more and not stop():
         with journal.transaction() as db:
             step = _Step(db, journal.delivered(db), now(), max_mb)
             more = step.drop_old(keep_days) or (journal.megabytes > max_mb and step.drop_oldest())
             db.execute("DELETE FROM events WHERE at < ?", (now() - keep_days * _DAY,))
             journal.full = step.share_unsent() * journal.megabytes > _FULL * max_mb
-        given_up += step.given_up
+        given_up, dropped = given_up + step.given_up, dropped or more
+    if dropped:
+        prune(journal, now)
     journal.shrink(_PAGES)
     if given_up:
         _log.error(
@@ -127,7 +136,9 @@ class _Step:
             (self.at, reason, last),
         )
         db.execute("UPDATE outputs SET cursor = ?1, gap_upto = ?1 WHERE cursor < ?1", (last,))
-        db.execute("DELETE FROM telegrams WHERE seq <= ?", (last,))
+        db.execute(_HOURS, (last,))
+        if not db.execute("DELETE FROM telegrams WHERE seq <= ?", (last,)).rowcount:
+            raise Damaged("telegrams that are there cannot be let go of")  # else for ever again
 
     def _drop_aside(self, reason: str) -> None:
         (last,) = self.db.execute(

@@ -27,6 +27,11 @@ _LAST_IDENTS = (
     " ON s.id = t.source WHERE t.seq IN (SELECT max(seq) FROM telegrams GROUP BY source)"
     " ORDER BY t.seq DESC"
 )
+_HOURS = (  # what is lost was measured all the same
+    "INSERT INTO hours (source, hour, count)"
+    " SELECT source, time / 3600, count(*) FROM temp.lost WHERE 1 GROUP BY 1, 2"
+    " ON CONFLICT (source, hour) DO UPDATE SET count = count + excluded.count"
+)
 _INDEX = "SELECT seq, source, time FROM telegrams INDEXED BY identity WHERE kind = 'telegram'"
 _FIRST = "SELECT min(seq) FROM telegrams INDEXED BY identity WHERE kind = 'telegram'"
 _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,)}
@@ -172,6 +177,7 @@ class _Filling:
             (indexed,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM temp.lost").fetchone()
             head = max(last, indexed if indexed < last + 10_000 else 0)
         self._db.execute("DELETE FROM temp.lost WHERE seq > ?", (head,))
+        self._db.execute(_HOURS)
         return int(head)
 
     # -- other tables -----------------------------------------------------------------------------
