@@ -1,0 +1,70 @@
+"""Every fault that can be provoked here: nothing lost, nothing doubled.
+
+`make faults` runs all of it; the tests marked quick are the short form, and part of `make test`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults import (
+    clock,
+    descriptors,
+    disk,
+    fsync,
+    kill,
+    network,
+    powercut,
+    proxy,
+    scenarios,
+    server,
+    stub,
+)
+from tests.faults.rows import Cannot, Missing, rows_of
+
+MODULES = (kill, fsync, powercut, disk, descriptors, clock, network, proxy, server, stub, scenarios)
+ROWS = rows_of(MODULES)
+QUICK = [row for row in ROWS if row.quick is not None]
+
+
+def name(row):
+    return row.name.replace(" ", "-")
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("row", QUICK, ids=name)
+def test_quick(row, bench, tell, in_ci):
+    """The short form of a fault."""
+    provoke(row, row.quick, bench, tell, in_ci)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("row", ROWS, ids=name)
+def test_whole(row, bench, tell, in_ci):
+    """The whole form of a fault."""
+    provoke(row, row.whole, bench, tell, in_ci)
+
+
+def provoke(row, arguments, bench, tell, in_ci):
+    """Run a row and judge its ledger."""
+    try:
+        for need in row.needs:
+            need()
+    except (Missing, Cannot) as wrong:
+        fails = in_ci and isinstance(wrong, Missing)
+        tell(row.name, None, f"{'missing' if fails else 'cannot here'}: {wrong}")
+        (pytest.fail if fails else pytest.skip)(str(wrong))
+    tell(row.name, None, "FAILED before it could be counted")
+    ledger = row.run(bench, **arguments)
+    if row.loses:
+        verdict = "lost, as it must" if ledger.lost else "FAILED: nothing was lost"
+    else:
+        verdict = "; ".join(ledger.faults) or "ok"
+    tell(row.name, ledger.counts, verdict)
+    assert verdict in {"ok", "lost, as it must"}, verdict
+
+
+def test_every_row_says_what_it_shows():
+    """Each has a docstring of one sentence and a name of its own."""
+    assert all(row.says for row in ROWS)
+    assert len({row.name for row in ROWS}) == len(ROWS)
