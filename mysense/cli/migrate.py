@@ -26,9 +26,9 @@ from mysense.migrating.planning import plan
 from mysense.migrating.progress import Progress
 from mysense.migrating.tally import Hidden
 from mysense.plugin import Publisher
+from mysense.text import plain
 
 _ON_ITS_WAY = 60  # seconds in which a telegram may just be on its way
-_SHOWN = 200  # differences that are printed for people
 
 
 def main(words: list[str]) -> int:
@@ -100,7 +100,7 @@ class _Migration:
             kits = self._kits()
             if not self._args.verify_only:
                 for line in self._left(kits):
-                    say(f"left: {line}")
+                    say(f"left: {plain(line, 1000)}")
         return kits
 
     def _kits(self) -> list[str]:

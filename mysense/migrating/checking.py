@@ -42,6 +42,7 @@ class Total:
         values: how many there are in the first place.
         read: hours that had to be read row by row.
         differing: slots that differ.
+        unseen: kits of which the second place shows nothing at all.
     """
 
     kits: int = 0
@@ -50,6 +51,7 @@ class Total:
     values: int = 0
     read: int = 0
     differing: int = 0
+    unseen: list[str] = attrs.Factory(list)
 
 
 class Check:
@@ -87,6 +89,8 @@ class Check:
         spans = [span for one in (here, there) if (span := one.span()) is not None]
         if not spans:
             return
+        if there.span() is None:
+            self.total.unseen.append(kit)
         end = min(max(last for _, last in spans) + 1, self._bounds.high)
         for low in range(min(first for first, _ in spans) // HOUR * HOUR, end, _BLOCK):
             times = max(low, self._bounds.low), min(low + _BLOCK, end)

@@ -25,7 +25,9 @@ from mysense.plugin import Publisher
 _MAX_BACKOFF = 5.0  # seconds: somebody waits for it
 _MAX_MB = 256.0  # of the journal; what is delivered is let go
 _REASONS = 5  # of dead letters that are told
-_DEAD = "FROM aside WHERE state = 'dead'"
+_DEAD = (  # a row that was read again after a crash is one
+    "FROM (SELECT DISTINCT output, kit, time, reason, data FROM aside WHERE state = 'dead')"
+)
 _MEANT = (  # what says which rows go where and in what form: another journal for each
     "hostname", "port", "org", "layout", "database", "databases", "projects", "serials", "rp",
     "dialect", "omit", "round_location", "exclude",
@@ -130,8 +132,8 @@ class Copying:
         with View(self._path) as view:
             (summary,) = outputs(view)
             dead = view.all(f"SELECT count(*) AS n {_DEAD}")[0]["n"]
-            query = f"SELECT count(*) AS n, reason {_DEAD} GROUP BY 2 ORDER BY 1 DESC LIMIT ?"
-            reasons = [(row["n"], row["reason"]) for row in view.all(query, _REASONS)]
+            query = f"SELECT count(*) AS n, reason {_DEAD} GROUP BY reason ORDER BY n DESC LIMIT ?"
+            reasons = [(row["n"], str(row["reason"])) for row in view.all(query, _REASONS)]
         intake = self._engine.intakes[0]
         waits = summary.waiting or summary.held or intake.error
         return Copied(

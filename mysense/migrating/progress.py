@@ -37,11 +37,11 @@ class Progress:
 
     def _run(self) -> None:
         while True:
-            self._write(self._text())
+            self._write(f"{self._text()}\r")  # what is logged begins at the left
             if self._end.wait(_EVERY):
                 return
 
     @staticmethod
     def _write(text: str) -> None:
-        sys.stderr.write(_CLEAR + text)
+        sys.stderr.write(f"{_CLEAR}{text}\r")  # what is logged begins at the left
         sys.stderr.flush()

@@ -13,7 +13,7 @@ from mysense.migrating.copying import Copied
 from mysense.migrating.left import utc
 from mysense.migrating.planning import Planned
 from mysense.migrating.tally import Sum
-from mysense.text import readable
+from mysense.text import plain, readable
 
 _SHOWN = 200  # differences that people are shown
 
@@ -47,7 +47,7 @@ def copied(one: Copied) -> Iterator[str]:
     if one.dead:
         yield f"{_many(one.dead, 'row')} cannot be written, now dead letters:"
     for count, reason in one.reasons:
-        yield f"  {count} x {reason}"
+        yield f"  {count} x {plain(reason, 300)}"
 
 
 class Differences:
@@ -71,8 +71,9 @@ class Differences:
         elif self._count <= _SHOWN:
             if self._count == 1:
                 yield f"what differs, as count (sum) in {self._here} and in {self._there}:"
-            where = f"{one.kit}  {utc(one.hour * HOUR)[:16]}  {one.label or '-'}  {one.field}"
-            yield f"{where}  {_sum(one.here)}  {_sum(one.there)}"
+            names = f"{plain(one.label or '-')}  {plain(one.field)}"
+            sums = f"{_sum(one.here)}  {_sum(one.there)}"
+            yield f"{one.kit}  {utc(one.hour * HOUR)[:16]}  {names}  {sums}"
 
     def end(self, total: Total, high: int) -> Iterator[str]:
         """What to print at the end."""
@@ -91,7 +92,12 @@ class Differences:
             found = f"{total.differing} counts or sums differ"
         yield f"total {self._here} and {self._there}: {seen}: {found}"
         yield f"compared up to {utc(high)} UTC"
-        if total.differing:
+        if total.unseen:
+            kits = ", ".join(total.unseen[:8]) + (" ..." if len(total.unseen) > 8 else "")
+            many = _many(len(total.unseen), "kit")
+            yield f"nothing can be seen of {many} in {self._there}: {kits}"
+            yield "is it there, and may the user or the token read it?"
+        elif total.differing:
             yield f"mysense backfill {self._here} {self._there} copies what is missing there"
 
 

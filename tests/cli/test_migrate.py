@@ -138,6 +138,16 @@ def test_shared_layout_has_tags(old, migrate):
     assert sorted(found) == sorted([(old.project, "k")] * 4 + [(old.project, "x_y")])
 
 
+def test_layout_changes_on_the_same_server(old, migrate):
+    """The database of all kits may be called as a kit is: it is not copied into itself."""
+    name = f"{old.project}_all"
+    old.into_server(old.telegrams(8))
+    migrate.target = old.server
+    migrate.configure("layout = shared", f"database = {name}")
+    assert [migrate(), migrate()] == [0, 0], migrate.out + migrate.err
+    assert len(migrate.rows(database=name)) == 8
+
+
 def test_true_time_is_in_its_field(old, migrate):
     """The deployed publisher let the server stamp the arrival."""
     old.server.query(f'CREATE DATABASE "{old.kit}"')
@@ -256,6 +266,24 @@ def test_dead_letters(old, migrate):
     assert "use dialect = clean" in migrate.err
     assert len(migrate.rows()) == 21
     assert "(rows that hold no telegram)  1 (0)  0 (0)" in migrate.out
+
+
+def test_two_in_one_second(old, migrate):
+    """Their times are whole seconds: the second one has no place, and that is said."""
+    old.server.query(f'CREATE DATABASE "{old.kit}"')
+    lines = [f"data temp={at} {T0}{at}00000000" for at in (1, 2)]
+    assert old.server.write(old.kit, "\n".join(lines), precision="ns")[0] == 204
+    assert migrate() == 1
+    assert "1 x second taken" in migrate.err
+    assert "temp  2 (3)  1 (1)" in migrate.out
+
+
+def test_names_that_a_terminal_would_act_upon(old, migrate):
+    """Are escaped."""
+    old.into_server(old.telegrams(2))
+    old.write(f"bell\x07 v=1 {T0}", f"data,label=b\x1b[2J te\x1bmp=1 {T0}")
+    assert migrate() == 1
+    assert not {"\x07", "\x1b"} & {*migrate.err, *migrate.out}
 
 
 def test_types_of_the_target(old, migrate):
@@ -431,6 +459,23 @@ def test_a_kit_that_may_not_be_written(old, migrate, new_influxd):
     assert migrate() == 0, migrate.err
     assert len(server.rows("SELECT * FROM data", database=other)) == 1
     assert len(server.rows("SELECT * FROM data", database=old.kit)) == 4
+
+
+def test_a_kit_that_may_not_be_read(old, migrate, new_influxd):
+    """The others are copied, and it is no success."""
+    before, server = old.server, new_influxd(auth=True)
+    old.server = server
+    server.query("CREATE USER u WITH PASSWORD 'secret'")
+    for kit, right in (("a", "WRITE"), ("k", "READ")):
+        server.query(f'CREATE DATABASE "{old.project}_{kit}"')
+        old.write(f"data temp=1 {T0}", kit=f"{old.project}_{kit}")
+        server.query(f'GRANT {right} ON "{old.project}_{kit}" TO u')
+    migrate.configure(here=["user = u", "password = secret"])
+    code, old.server = migrate(), before
+    assert code == 1
+    assert f"not all was read: {old.project}_a" in migrate.err
+    assert "no difference" in migrate.out
+    assert len(migrate.rows()) == 1
 
 
 def test_progress_on_a_terminal_alone(old, migrate):
