@@ -37,8 +37,14 @@ def is_certain(wrong: BaseException) -> bool:
 
 
 def is_io(wrong: BaseException) -> bool:
-    """Whether an error says that the disk failed."""
-    return getattr(wrong, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+    """Whether an error says that the disk failed, or the file is open for reading alone.
+
+    That it stays, once SQLite had to open it so, until it is opened anew.
+    """
+    return getattr(wrong, "sqlite_errorcode", 0) & 0xFF in {
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+    }
 
 
 def is_full(wrong: BaseException) -> bool:
