@@ -38,6 +38,17 @@ define need
 	fi
 endef
 
+# $(call want,what to look for,Debian package): the same, but what then cannot be tested says so
+define want
+	@if ! { $(1); } >/dev/null 2>&1; then \
+		if [ "$$(id -u)" = 0 ]; then sudo=; else sudo='sudo -n'; fi; \
+		if $$sudo apt-get --version >/dev/null 2>&1; then \
+			echo 'Installing the Debian package $(2) (to provoke faults)'; \
+			$$sudo apt-get -qq update && $$sudo apt-get -qq install -y $(2) >/dev/null || :; \
+		fi; \
+	fi
+endef
+
 # $(call venv,folder)
 define venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -63,6 +74,11 @@ test: $(TESTED)/.wheel  ## all tests over the built wheel; TESTS=tests/cli ARGS=
 	$(call need,command -v influxd,influxdb,(the tests run a real server))
 	$(call need,command -v victoria-metrics,victoria-metrics,(the tests let it read our lines))
 	$(call need,command -v systemd-analyze,systemd,(the tests check the service unit))
+	$(call want,command -v strace,strace)
+	$(call want,command -v fusermount3,fuse3)
+	$(call want,command -v nft || test -x /usr/sbin/nft,nftables)
+	$(call want,command -v ip || test -x /usr/sbin/ip,iproute2)
+	$(call want,command -v faketime,faketime)
 	@cd build && MYSENSE_TEST_INSTALLED=1 $(abspath $(TESTED))/bin/pytest \
 		-c ../pyproject.toml --rootdir=.. $(addprefix ../,$(TESTS)) $(ARGS)
 
@@ -83,6 +99,14 @@ test-influx2: $(TESTED)/.wheel  ## against a real InfluxDB 2: INFLUXD2=influxd, 
 .PHONY: test-checkout
 test-checkout: $(VENV)/.dev  ## the tests that need a checkout: plugins started as files
 	@$(VENV)/bin/pytest tests/cli/test_standalone.py $(ARGS)
+
+# FAULTS=disk for those with that word in their names; see docs/faults.md
+FAULTS ?=
+
+.PHONY: faults
+faults:  ## every fault that can be provoked, in its whole form: about a quarter of an hour
+	@$(MAKE) --no-print-directory test TESTS=tests/faults \
+		ARGS='-q -m faults -o faulthandler_timeout=900 $(if $(FAULTS),-k "$(FAULTS)") $(ARGS)'
 
 # the time-out of a test that hangs is for the others, which take seconds
 SOAK_SECONDS ?= 600
