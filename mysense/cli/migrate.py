@@ -14,7 +14,6 @@ from mysense.cli import FAILED
 from mysense.cli.common import Parser, VerbError, load, rarely_collect, say, seconds
 from mysense.cli.replay import remove_journal
 from mysense.cli.verify import add_bounds
-from mysense.comparing.sides import CompareError
 from mysense.influx.access import ServerSettings
 from mysense.migrating import telling
 from mysense.migrating.checking import Check
@@ -99,7 +98,9 @@ class _Migration:
         with _opened(self._here):
             kits = self._kits()
             if not self._args.verify_only:
-                for line in self._left(kits):
+                with Progress(lambda: f"looking at {len(kits)} kits"):
+                    lines = list(self._left(kits))
+                for line in lines:
                     say(f"left: {plain(line, 1000)}")
         return kits
 
@@ -125,11 +126,7 @@ class _Migration:
         left = Left(self._here, self._bounds, open_end=self._args.until is None)
         if not self._args.kit:
             yield from left.strangers()
-        for kit in kits:
-            try:
-                yield from left.of_kit(kit)
-            except CompareError as wrong:
-                yield f"{kit}: {wrong}"
+        yield from left.of_kits(kits)
 
     def _tell_decisions(self) -> None:
         settings, name = self._there.settings, self._there.name

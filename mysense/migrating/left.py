@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,17 +48,29 @@ class Left:
         if names:
             yield f"databases that are of no kit (<project>_<serial>): {_listed(names)}"
 
-    def of_kit(self, kit: str) -> Iterator[str]:
-        """What is left of one kit. Raises CompareError, RetryLater."""
+    def of_kits(self, kits: Iterable[str]) -> Iterator[str]:
+        """What is left of these; the same of many in one line. Raises RetryLater."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for kit in kits:
+            try:
+                for name, text in self._of_kit(kit):
+                    found[text].append(name)
+            except CompareError as wrong:
+                found[str(wrong)].append(kit)
+        for text, names in found.items():
+            yield f"{_listed(names)}: {text}"
+
+    def _of_kit(self, kit: str) -> Iterator[tuple[str, str]]:
+        """Databases and kits, and what is left of each."""
         name = self._server.shared or kit
         if name not in self._seen:  # kits that share a database share the rest of it, too
             self._seen.add(name)
-            yield from self._beside(name)
+            yield from ((name, text) for text in self._beside(name))
         databases = self._server.databases(kit)
         if not databases:
-            yield f"{kit}: no series data, there is nothing to copy"
+            yield kit, "no series data, there is nothing to copy"
         for database in databases:
-            yield from (f"{kit}: {line}" for line in self._of_database(database))
+            yield from ((kit, text) for text in self._of_database(database))
 
     def _beside(self, name: str) -> Iterator[str]:
         try:
@@ -65,7 +78,7 @@ class Left:
             yield from self._policies(name)
             yield from self._tags(name)
         except CompareError as wrong:
-            yield f"{name}: what else is in it cannot be told: {wrong}"
+            yield f"what else is in it cannot be told: {wrong}"
 
     def _measurements(self, name: str) -> Iterator[str]:
         (result,) = self._server.asking.ask(f"SHOW MEASUREMENTS ON {quote_identifier(name)}")
@@ -74,7 +87,7 @@ class Left:
                 policy = quote_identifier(self._server.rp) if self._server.rp else ""
                 points = self._points(f"{quote_identifier(name)}.{policy}", row[0])
                 if points:
-                    yield f"{name}: measurement {short(row[0])}, {points} points"
+                    yield f"measurement {short(row[0])}, {points} points"
 
     def _policies(self, name: str) -> Iterator[str]:
         (result,) = self._server.asking.ask(f"SHOW RETENTION POLICIES ON {quote_identifier(name)}")
@@ -92,7 +105,7 @@ class Left:
         found = self._first(place)
         if found:
             counts = [f"{one}: {self._points(place, one)} points" for one in sorted(found)]
-            yield f"{name}: retention policy {policy} ({_listed(counts)})"
+            yield f"retention policy {policy} ({_listed(counts)})"
 
     def _first(self, place: str) -> list[str]:
         (result,) = self._server.asking.ask(f"SELECT * FROM {place}./.*/ LIMIT 1")  # noqa: S608  # its names are quoted
@@ -112,7 +125,7 @@ class Left:
             tags = {row[0] for row in series["values"]}
             strange = sorted(tags - ours.get(series["name"], set()) - extra)
             if strange:
-                yield f"{name}: tags of {series['name']}: {_listed(strange)}"
+                yield f"tags of {series['name']}: {_listed(strange)}"
 
     def _of_database(self, database: Database) -> Iterator[str]:
         names = {name for name, _ in database.columns.info_fields}
