@@ -116,6 +116,10 @@ soak:  ## a kit with faults for ten minutes; SOAK_SECONDS=3600 for an hour
 	@SOAK_SECONDS=$(SOAK_SECONDS) $(MAKE) --no-print-directory test TESTS=tests/test_kit_soak.py \
 		ARGS="-o faulthandler_timeout=$$(($(SOAK_SECONDS) + 120)) $(ARGS)"
 
+.PHONY: mutants
+mutants: build/mutants/.done  ## journal and delivery with one fault at a time: tests have to see each
+	@PYTHONPATH=. build/mutants/venv/bin/python -m tools.mutants $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.dev  ## style, format and types
 	@$(VENV)/bin/ruff check .
@@ -163,6 +167,7 @@ lock: build/lock/bin/uv  ## requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) -c requirements/dev.txt --group docs -o requirements/docs.txt
 	@$(COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt
 	@$(COMPILE) --group audit -o requirements/audit.txt
+	@$(COMPILE) -c requirements/dev.txt --group mutants -o requirements/mutants.txt
 	@$(COMPILE) --no-deps --group neighbours -o requirements/neighbours.txt
 
 .PHONY: clean
@@ -209,6 +214,14 @@ $(TESTED)/.wheel: build/.dist
 build/audit/.done: requirements/audit.txt
 	$(call venv,build/audit)
 	@build/audit/bin/$(LOCKED) -r $<
+	@touch $@
+
+build/mutants/.done: requirements/run.txt requirements/dev.txt requirements/mutants.txt
+	$(call venv,build/mutants/venv)
+	@build/mutants/venv/bin/$(LOCKED) -r requirements/build.txt
+	@build/mutants/venv/bin/$(LOCKED) -r requirements/run.txt
+	@build/mutants/venv/bin/$(LOCKED) -r requirements/dev.txt
+	@build/mutants/venv/bin/$(LOCKED) -r requirements/mutants.txt
 	@touch $@
 
 build/lock/bin/uv:
