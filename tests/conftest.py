@@ -10,7 +10,7 @@ import os
 import sys
 import sysconfig
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -41,6 +41,18 @@ def path_for_processes() -> str:
 
 
 os.environ["PYTHONPATH"] = path_for_processes()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test printed may hold what UTF-8 does not; a report has to travel between processes."""
+    report = yield
+    report.sections = [(name, _in_utf8(text)) for name, text in report.sections]
+    return report
+
+
+def _in_utf8(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def pytest_report_header() -> str:
