@@ -45,7 +45,7 @@ os.environ["PYTHONPATH"] = path_for_processes()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What a test printed may hold what UTF-8 does not; a report has to travel between processes."""
+    """What a test printed may hold what UTF-8 does not, and reports travel between processes."""
     report = yield
     report.sections = [(name, _in_utf8(text)) for name, text in report.sections]
     return report
