@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from hypothesis.stateful import (
 from mysense.delivery import PROBE_EVERY
 from mysense.journal import Journal
 from mysense.journal.retention import trim
+from mysense.journal.salvage import salvage
 from mysense.journal.view import request
 from mysense.plugin import Hold, Refused, RetryLater, TooLarge, Unacceptable
 from tests.pipeline import Clock, Rig, Shelf, account, telegram
@@ -85,7 +87,8 @@ class Ledger(RuleBasedStateMachine):
     @initialize()
     def open(self):
         logging.getLogger("mysense").setLevel(logging.CRITICAL)
-        self.folder = tempfile.TemporaryDirectory()
+        memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # no disk has to wait
+        self.folder = tempfile.TemporaryDirectory(dir=memory)
         self.clock, self.seconds, self.made, self.all = Clock(), itertools.count(1), 0, set()
         self.retried = set()
         self.moods = {name: Moody() for name in ("plain", "mixed")}
@@ -162,6 +165,18 @@ class Ledger(RuleBasedStateMachine):
         """The process dies; what was in memory is gone."""
         self.end()
         self.start()
+
+    @rule()
+    def salvage(self):
+        """The process dies and the journal is taken for damaged: what is whole is all of it."""
+        self.end()
+        salvage(Path(self.folder.name, "journal.db"), "a test says so", time.time)
+        self.start()
+
+    @rule()
+    def doubt(self):
+        """The disk returned an error: the journal is opened anew before its next transaction."""
+        self.journal._doubted = True
 
     @rule(
         name=st.sampled_from(["plain", "mixed"]), verb=st.sampled_from(["retry", "pause", "resume"])

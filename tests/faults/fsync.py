@@ -48,7 +48,7 @@ def fsync_fails(bench: Bench, whens: Iterable[str]) -> Ledger:
     "writing the journal fails",
     needs.strace,
     needs.tracing,
-    whole={"whens": ("70", "75..77", "5+40", "80+31")},
+    whole={"whens": ("70", "75..77", "80+97")},
 )
 def write_fails(bench: Bench, whens: Iterable[str]) -> Ledger:
     """A card that returns errors now and then costs time, no telegram."""
@@ -59,8 +59,8 @@ def write_fails(bench: Bench, whens: Iterable[str]) -> Ledger:
     "the disk is full at the K-th write",
     needs.strace,
     needs.tracing,
-    quick={"whens": ("75+40",)},
-    whole={"whens": ("68", "75..77", "5+40", "80+31", "7+53")},
+    quick={"whens": ("75+200",)},
+    whole={"whens": ("68", "75..77", "80+97", "7+153")},
 )
 def write_is_full(bench: Bench, whens: Iterable[str]) -> Ledger:
     """No space left, at a write that is chosen, in the middle of a transaction too."""
@@ -71,7 +71,7 @@ def write_is_full(bench: Bench, whens: Iterable[str]) -> Ledger:
     "reading the journal fails",
     needs.strace,
     needs.tracing,
-    whole={"whens": ("12+9", "30..33", "7+23")},
+    whole={"whens": ("12+9", "30..32", "7+23")},
 )
 def read_fails(bench: Bench, whens: Iterable[str]) -> Ledger:
     """A sector that cannot be read for a while."""

@@ -17,6 +17,7 @@ from tests.faults.ledger import Account, Key, Values, in_journal
 
 PLUGINS = Path(__file__).with_name("plugins")
 COMMAND = (sys.executable, "-P", "-m", "mysense")
+LEASH = ("setpriv", "--pdeathsig", "KILL", "--")  # it ends with us, however we end
 PATIENCE = 60.0  # seconds; nothing takes so long, unless the machine is very busy
 
 
@@ -72,7 +73,7 @@ class Kit:
         self.settings.write_text("\n".join(self._lines()) + "\n")
         with self.log_file.open("ab") as log:
             process = subprocess.Popen(
-                [*under, *command, *map(str, words or ("run",)), "-c", str(self.settings)],
+                [*LEASH, *under, *command, *map(str, words or ("run",)), "-c", str(self.settings)],
                 cwd=self.folder,
                 env=environment(self.folder, **(env or {})),
                 stdin=subprocess.DEVNULL,

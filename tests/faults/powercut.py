@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.faults import needs
 from tests.faults.bench import Bench
-from tests.faults.kit import COMMAND, Kit, until
+from tests.faults.kit import COMMAND, LEASH, Kit, until
 from tests.faults.ledger import Ledger
 from tests.faults.rows import row
 
@@ -35,7 +35,7 @@ class Card:
         words = [sys.executable, "-P", str(Path(__file__).with_name("forgetful.py"))]
         words += [str(self.state), str(self.mount), "--cut", str(cut)]
         words += [] if keep is None else ["--keep", str(keep)]
-        self._process = subprocess.Popen(words)
+        self._process = subprocess.Popen([*LEASH, *words])
         until(self.mount.is_mount, "the mount")
 
     def mood(self, text: str) -> None:
