@@ -69,6 +69,9 @@ install: $(VENV)/.run $(WITH:%=$(VENV)/.%)  ## .venv with MySense; WITH="fast se
 demo: $(VENV)/.run  ## a kit and a server in one go; INFLUX=host:port goes over that InfluxDB
 	@$(VENV)/bin/mysense demo $(if $(INFLUX),--influx $(INFLUX)) $(ARGS)
 
+# files of tests beside each other; 0 runs one after the other
+JOBS ?= 2
+
 .PHONY: test
 test: $(TESTED)/.wheel  ## all tests over the built wheel; TESTS=tests/cli ARGS=-x for some
 	$(call need,command -v influxd,influxdb,(the tests run a real server))
@@ -80,7 +83,8 @@ test: $(TESTED)/.wheel  ## all tests over the built wheel; TESTS=tests/cli ARGS=
 	$(call want,command -v ip || test -x /usr/sbin/ip,iproute2)
 	$(call want,command -v faketime,faketime)
 	@cd build && MYSENSE_TEST_INSTALLED=1 $(abspath $(TESTED))/bin/pytest \
-		-c ../pyproject.toml --rootdir=.. $(addprefix ../,$(TESTS)) $(ARGS)
+		-c ../pyproject.toml --rootdir=.. -n $(JOBS) --dist loadfile \
+		$(addprefix ../,$(TESTS)) $(ARGS)
 
 # The same tests as against the fake: INFLUXD2 is a binary that they start themselves, INFLUX2_URL a
 # server that runs, where INFLUX2_TOKEN may do everything; the organisations of tests are gone afterwards
@@ -105,7 +109,7 @@ FAULTS ?=
 
 .PHONY: faults
 faults:  ## every fault that can be provoked, in its whole form: about a quarter of an hour
-	@$(MAKE) --no-print-directory test TESTS=tests/faults \
+	@$(MAKE) --no-print-directory test JOBS=0 TESTS=tests/faults \
 		ARGS='-q -m faults -o faulthandler_timeout=900 $(if $(FAULTS),-k "$(FAULTS)") $(ARGS)'
 
 # the time-out of a test that hangs is for the others, which take seconds
@@ -113,7 +117,7 @@ SOAK_SECONDS ?= 600
 
 .PHONY: soak
 soak:  ## a kit with faults for ten minutes; SOAK_SECONDS=3600 for an hour
-	@SOAK_SECONDS=$(SOAK_SECONDS) $(MAKE) --no-print-directory test TESTS=tests/test_kit_soak.py \
+	@SOAK_SECONDS=$(SOAK_SECONDS) $(MAKE) --no-print-directory test JOBS=0 TESTS=tests/test_kit_soak.py \
 		ARGS="-o faulthandler_timeout=$$(($(SOAK_SECONDS) + 120)) $(ARGS)"
 
 .PHONY: mutants
