@@ -78,7 +78,6 @@ def journalled(kit: Kit) -> set[float]:
 @row(
     "clock jumps",
     needs.fake_time,
-    quick={"jumps": ("-2h",)},
     whole={"jumps": ("+6h", "-2h", "@1970-01-01 00:10:00", "-1s", "+40d", "+3s", "-400d")},
 )
 def jumps(bench: Bench, jumps: Iterable[str]) -> Ledger:

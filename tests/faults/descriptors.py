@@ -16,7 +16,6 @@ from tests.faults.rows import row
 @row(
     "few descriptors at the start",
     needs.prlimit,
-    quick={"limits": (8, 11)},
     whole={"limits": range(5, 20)},
 )
 def at_the_start(bench: Bench, limits: Iterable[int]) -> Ledger:
@@ -36,7 +35,7 @@ def at_the_start(bench: Bench, limits: Iterable[int]) -> Ledger:
     return bench.ledger(kit, injected=refused)
 
 
-@row("few descriptors while it works", needs.prlimit, quick={"times": 1}, whole={"times": 4})
+@row("few descriptors while it works", needs.prlimit, whole={"times": 4})
 def while_it_works(bench: Bench, times: int) -> Ledger:
     """Descriptors run out just when it has to connect again: goes on when there are some."""
     server = bench.server()

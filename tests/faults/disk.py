@@ -26,7 +26,6 @@ def _running(bench: Bench, folder: Path, count: int = 3000) -> tuple[Kit, object
 @row(
     "full disk",
     needs.mounting,
-    quick={"times": 1, "count": 2000},
     whole={"times": 5, "count": 6000},
 )
 def full(bench: Bench, times: int, count: int) -> Ledger:
@@ -85,7 +84,7 @@ def no_inodes(bench: Bench, inodes: range) -> Ledger:
     return bench.ledger(kit, injected=refused)
 
 
-@row("journal cannot be written", needs.immutable, quick={}, whole={})
+@row("journal cannot be written", needs.immutable, whole={})
 def immutable(bench: Bench) -> Ledger:
     """Permissions are taken away while it runs, and given back."""
     kit, process = _running(bench, bench.folder / "state", 2000)

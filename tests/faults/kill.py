@@ -40,7 +40,7 @@ def at_a_write(bench: Bench, points: Iterable[int]) -> Ledger:
     return bench.ledger(kit, injected=injected)
 
 
-@row("kill -9 at any moment", quick={"times": 4}, whole={"times": 60})
+@row("kill -9 at any moment", whole={"times": 60})
 def at_any_moment(bench: Bench, times: int) -> Ledger:
     """Killed while it reads, commits and sends: each telegram arrives once."""
     kit = bench.kit(bench.to_influx(), radio={"size": 7, "count": 0, "rate": 300})
@@ -52,7 +52,7 @@ def at_any_moment(bench: Bench, times: int) -> Ledger:
     return bench.ledger(kit, injected=times)
 
 
-@row("kill -9, output to a file", quick={"times": 3}, whole={"times": 30})
+@row("kill -9, output to a file", quick={"times": 2}, whole={"times": 30})
 def with_a_file(bench: Bench, times: int) -> Ledger:
     """A file resumes at its receipt: no line is doubled, none is torn."""
     kit = bench.kit(bench.to_lines(), radio={"size": 7, "count": 0, "rate": 300})
@@ -64,7 +64,7 @@ def with_a_file(bench: Bench, times: int) -> Ledger:
     return bench.ledger(kit, injected=times, output="jsonl")
 
 
-@row("influxd killed -9", quick={"times": 2}, whole={"times": 12})
+@row("influxd killed -9", quick={"times": 1}, whole={"times": 12})
 def of_the_server(bench: Bench, times: int) -> Ledger:
     """The server dies and comes back again and again; the kit needs no restart."""
     server = bench.server()
@@ -79,7 +79,7 @@ def of_the_server(bench: Bench, times: int) -> Ledger:
     return bench.ledger(kit, injected=times, server=server)
 
 
-@row("SIGSTOP and SIGCONT of the kit", quick={"times": 2}, whole={"times": 10})
+@row("SIGSTOP and SIGCONT of the kit", whole={"times": 10})
 def stopped(bench: Bench, times: int) -> Ledger:
     """Stands still for longer than a request may take, and goes on as if nothing had been."""
     kit = bench.kit(bench.to_influx(timeout="1"), radio={"count": 500 * times, "rate": 500})
@@ -93,7 +93,7 @@ def stopped(bench: Bench, times: int) -> Ledger:
     return bench.ledger(kit, injected=times)
 
 
-@row("influxd stands still", quick={"times": 1}, whole={"times": 4})
+@row("influxd stands still", whole={"times": 4})
 def server_stopped(bench: Bench, times: int) -> Ledger:
     """Connections are taken and never answered: the request ends at its deadline."""
     server = bench.server()

@@ -144,7 +144,7 @@ def loss(bench: Bench, times: int) -> Ledger:
     return _while_it_works(bench, times, _for_a_while(3.0, lose, lose), 3.0)
 
 
-@row("connections reset", needs.namespaces, quick={"times": 1}, whole={"times": 4})
+@row("connections reset", needs.namespaces, whole={"times": 4})
 def reset(bench: Bench, times: int) -> Ledger:
     """A box between resets every connection."""
 

@@ -121,7 +121,7 @@ def control(bench: Bench, points: Iterable[int]) -> Ledger:
     return _cuts(bench, points, keep=False, command=CARELESS)
 
 
-@row("a disk as slow as a card", needs.fuse, quick={"seconds": 0.05}, whole={"seconds": 0.15})
+@row("a disk as slow as a card", needs.fuse, whole={"seconds": 0.05})
 def slow(bench: Bench, seconds: float) -> Ledger:
     """Each write takes its time: everything arrives all the same."""
     disk = card(bench)
@@ -165,7 +165,7 @@ def read_only(bench: Bench, times: int) -> Ledger:
     return _moody(bench, "EROFS", times, "readonly", "read-only", "I/O error")
 
 
-@row("a disk that returns errors", needs.fuse, quick={"times": 1}, whole={"times": 4})
+@row("a disk that returns errors", needs.fuse, whole={"times": 4})
 def errors(bench: Bench, times: int) -> Ledger:
     """All writes and fsyncs fail for a while: said, and gone on."""
     return _moody(bench, "EIO", times, "I/O error")

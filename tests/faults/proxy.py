@@ -155,19 +155,19 @@ def drip(bench: Bench, times: int) -> Ledger:
     return ledger
 
 
-@row("request cut in the middle", quick={"times": 2}, whole={"times": 5})
+@row("request cut in the middle", quick={"times": 1}, whole={"times": 5})
 def cut_request(bench: Bench, times: int) -> Ledger:
     """The connection ends while the telegrams are on their way: they are sent again."""
     return through(bench, "cut request", times)[0]
 
 
-@row("answer cut in the middle", quick={"times": 2}, whole={"times": 5})
+@row("answer cut in the middle", whole={"times": 5})
 def cut_answer(bench: Bench, times: int) -> Ledger:
     """Half an acknowledgement is none."""
     return through(bench, "cut answer", times)[0]
 
 
-@row("answer lost after the server stored", quick={"times": 2}, whole={"times": 5})
+@row("answer lost after the server stored", whole={"times": 5})
 def lost_answer(bench: Bench, times: int) -> Ledger:
     """The very same points again: still one of each."""
     return through(bench, "lost answer", times)[0]

@@ -152,7 +152,7 @@ def _busy(server: Influxd) -> Iterator[None]:
             thread.join()
 
 
-@row("503, a server that is busy", quick={"count": 600}, whole={"count": 3000})
+@row("503, a server that is busy", whole={"count": 3000})
 def busy(bench: Bench, count: int) -> Ledger:
     """Too many write at once: tried again until there is room."""
     limits = {"max-concurrent-write-limit": 1, "max-enqueued-write-limit": 1,
@@ -207,7 +207,7 @@ def on_a_small_disk(bench: Bench, size: str = "30m") -> tuple[Influxd, object]:
     return bench.server(config={"data": data}), folder
 
 
-@row("400, the server's disk is full", needs.mounting, quick={"times": 1}, whole={"times": 4})
+@row("400, the server's disk is full", needs.mounting, whole={"times": 4})
 def server_full(bench: Bench, times: int) -> Ledger:
     """A 400 that is nobody's fault: no dead letters, and all arrives when there is room."""
     server, folder = on_a_small_disk(bench)
@@ -226,7 +226,7 @@ def server_full(bench: Bench, times: int) -> Ledger:
     return bench.ledger(kit, injected=times, server=server)
 
 
-@row("another server answers, an empty one", quick={}, whole={})
+@row("another server answers, an empty one", whole={})
 def another(bench: Bench) -> Ledger:
     """Somebody replaced the server: databases and idents are made there, the rest arrives there."""
     first = bench.server()

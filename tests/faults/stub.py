@@ -29,7 +29,7 @@ def slower_date(bench: Bench, times: int) -> Ledger:
     return through(bench, moods[-1], times)[0]
 
 
-@row("captive portal, 200", quick={"times": 2}, whole={"times": 5})
+@row("captive portal, 200", quick={"times": 1}, whole={"times": 5})
 def portal(bench: Bench, times: int) -> Ledger:
     """A page that says 200 to everything has stored nothing."""
     page = b"<html><body>Welcome, please log in</body></html>"
@@ -38,7 +38,7 @@ def portal(bench: Bench, times: int) -> Ledger:
     return ledger
 
 
-@row("captive portal, 302", quick={"times": 2}, whole={"times": 5})
+@row("captive portal, 302", quick={"times": 1}, whole={"times": 5})
 def redirected(bench: Bench, times: int) -> Ledger:
     """A redirection of a write is never followed: the telegrams go nowhere else."""
     with Stub(answer("204 No Content")) as elsewhere:

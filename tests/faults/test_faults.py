@@ -7,23 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import (
-    clock,
-    descriptors,
-    disk,
-    fsync,
-    kill,
-    network,
-    powercut,
-    proxy,
-    scenarios,
-    server,
-    stub,
-)
-from tests.faults.rows import Cannot, Missing, rows_of
+from tests.conftest import CHECKOUT
+from tests.faults.every import ROWS, told
+from tests.faults.rows import Cannot, Missing
 
-MODULES = (kill, fsync, powercut, disk, descriptors, clock, network, proxy, server, stub, scenarios)
-ROWS = rows_of(MODULES)
 QUICK = [row for row in ROWS if row.quick is not None]
 
 
@@ -68,3 +55,9 @@ def test_every_row_says_what_it_shows():
     """Each has a docstring of one sentence and a name of its own."""
     assert all(row.says for row in ROWS)
     assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_the_page_tells_of_every_row():
+    """docs/faults.md is as `python -m tests.faults` would write it."""
+    page = CHECKOUT / "docs/faults.md"
+    assert told(page.read_text()) == page.read_text(), "run: python -m tests.faults"
