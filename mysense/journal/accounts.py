@@ -152,14 +152,10 @@ class Journal(Log):
 
     def held_kits(self, output: str) -> dict[str, str]:
         """The kits that are held or to be retried at `output`, and why."""
-        with self._lock:
-            return dict(
-                self._db.execute(
-                    "SELECT kit, max(reason) FROM aside WHERE output = ? AND state != 'dead'"
-                    " GROUP BY kit",
-                    (output,),
-                )
-            )
+        query = (
+            "SELECT kit, max(reason) FROM aside WHERE output = ? AND state != 'dead' GROUP BY kit"
+        )
+        return dict(self.insist(lambda: self.read(query, output)))
 
     def fail(self, output: str, reason: str, retries: int) -> None:
         """Note why an output fails at the moment, and how often it tried since last noted."""
@@ -183,9 +179,8 @@ class Journal(Log):
 
     def obey(self) -> list[tuple[str, str]]:
         """Carry out the requests that were left in the journal; returns (verb, output) of each."""
-        with self._lock:
-            if not self._db.execute("SELECT 1 FROM requests LIMIT 1").fetchone():
-                return []
+        if not self.read("SELECT 1 FROM requests LIMIT 1"):
+            return []
         done = []
         with self.transaction() as db:
             requests = db.execute("SELECT id, verb, output, argument FROM requests ORDER BY id")
@@ -198,10 +193,8 @@ class Journal(Log):
 
     def paused(self, output: str) -> bool:
         """Whether somebody has paused this output."""
-        with self._lock:
-            query = "SELECT paused FROM outputs WHERE name = ?"
-            row = self._db.execute(query, (output,)).fetchone()
-            return bool(row and row[0])
+        rows = self.read("SELECT paused FROM outputs WHERE name = ?", output)
+        return bool(rows and rows[0][0])
 
 
 def _obey(db: sqlite3.Connection, verb: str, output: str, argument: str) -> None:

@@ -24,6 +24,10 @@ class Damaged(JournalError, sqlite3.DatabaseError):
     """What was read from a journal's file cannot have been written into it."""
 
 
+class Failed(JournalError, sqlite3.OperationalError):
+    """The journal could not be read or written, though it was tried more than once."""
+
+
 def is_damage(wrong: BaseException) -> bool:
     """Whether an error says that the file is damaged, or perhaps is."""
     code = getattr(wrong, "sqlite_errorcode", None)

@@ -7,9 +7,7 @@ came up gets the error, and tries again as after any other.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -20,29 +18,17 @@ from typing import Any, TypeVar
 
 from mysense.errors import JournalError
 from mysense.journal import missing
-from mysense.journal.damage import Damaged, is_certain, is_damage, is_full, is_io, look_over
+from mysense.journal.damage import Failed, is_certain, is_damage, is_full, is_io, look_over
 from mysense.journal.disk import hindrance
-from mysense.journal.formats import (
-    APPLICATION,
-    BULK_PAGE_SIZE,
-    FORMAT,
-    PAGE_SIZE,
-    check_known,
-    create,
-    upgrade,
-)
-from mysense.journal.pages import beside, create_private, lost_frames, read_only, rescue
-from mysense.journal.salvage import clear, finish, salvage
-from mysense.journal.tables import Tables, whose
+from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE
+from mysense.journal.opening import BUSY, Opening, lock_file
 from mysense.trials import Trials
 
-_BUSY = 0.5  # seconds to wait for a foreign writer; all who write here try again later
 _CERTAIN = 3  # errors after which damage is believed that a check does not find
 _LOG_PAGES = 250  # of the write-ahead log, before it is worked into the file
 _LOG_PAGES_BULK = 1000  # that is seldom, and needs 4 MB
 _TRIES = 3  # of what nobody would try again later
 _MEND_AGAIN = 60.0  # seconds after a salvage that failed
-_TELL_EVERY = 5.0  # seconds between two signs of life to the service manager
 _T = TypeVar("_T")
 _log = logging.getLogger("mysense.journal")
 
@@ -63,8 +49,8 @@ class File:
         self, path: Path, *, now: Callable[[], float] = time.time, bulk: bool = False
     ) -> None:
         self.path = path
-        self._page_size = BULK_PAGE_SIZE if bulk else PAGE_SIZE
-        self._log_pages = _LOG_PAGES_BULK if bulk else _LOG_PAGES
+        sizes = (BULK_PAGE_SIZE, _LOG_PAGES_BULK) if bulk else (PAGE_SIZE, _LOG_PAGES)
+        self._opening = Opening(path, now, *sizes)
         self.writing = Trials()
         """How long it could not be written."""
         self.now = now
@@ -77,11 +63,11 @@ class File:
         with ExitStack() as undo:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._guard, used = _lock_file(path)
+                self._guard, used = lock_file(path)
                 undo.callback(self._guard.close)
                 if not used:  # only who has had it leaves a name in its lock
                     undo.callback(self._guard.truncate, 0)
-                self._db = self._open(used=used)
+                self._db = self._opening.first(used=used)
                 undo.callback(self._db.close)
                 self._remember()
             except JournalError:
@@ -97,75 +83,6 @@ class File:
     def _compare(self) -> int:
         """The number of the newest telegram that was acknowledged; 0 where none is known."""
         return 0
-
-    # -- opening ----------------------------------------------------------------------------------
-
-    def _open(self, *, used: bool) -> sqlite3.Connection:
-        """A connection; what is damaged is salvaged before."""
-        clear(self.path)
-        finish(self.path)
-        try:
-            if self._cut_off() or lost_frames(self.path):
-                raise Damaged("its write-ahead log is damaged, or the file before it")
-            create_private(self.path)
-            return self._connect()
-        except JournalError as wrong:
-            if not isinstance(wrong, Damaged):
-                raise
-            reason = str(wrong)
-        except (sqlite3.Error, UnicodeDecodeError) as wrong:
-            if not is_damage(wrong) or not (used or _ours(self.path)):
-                raise
-            reason = str(wrong)
-        self._salvage(reason)
-        return self._connect()
-
-    def _cut_off(self) -> bool:
-        """Whether nothing is left of the file but its write-ahead log."""
-        wal = beside(self.path, "-wal")
-        empty = self.path.exists() and self.path.stat().st_size == 0
-        return empty and wal.exists() and wal.stat().st_size > 0
-
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY
-        )
-        try:
-            self._prepare(db)
-            look_over(db)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if tables and application != APPLICATION:
-            raise JournalError(
-                f"journal {self.path}: this is the database of something else; "
-                "name another [journal] file"
-            )
-        check_known(version, self.path)
-        if version == 0:
-            db.execute(f"PRAGMA page_size = {self._page_size}")
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute(f"PRAGMA wal_autocheckpoint = {self._log_pages}")
-        mode, level = (
-            db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("journal_mode", "synchronous")
-        )
-        if (mode, level) != ("wal", 2):
-            raise JournalError(
-                f"journal {self.path}: its file system does not do what a journal needs "
-                f"(journal_mode {mode}, synchronous {level}); put [journal] file on a local disk"
-            )
-        if version == 0:
-            create(db)
-        elif version < FORMAT:
-            upgrade(db, version)
 
     def close(self) -> None:
         """Release the file; what was appended is safe already."""
@@ -203,11 +120,24 @@ class File:
                     self._remember()
                 raise
 
+    def read(self, query: str, *values: object) -> list[Any]:
+        """All rows of a query, as the journal is now.
+
+        Raises:
+            sqlite3.Error: it cannot be read; damage is mended then, and the next call goes well.
+        """
+        with self._lock:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except (sqlite3.Error, UnicodeDecodeError) as wrong:
+                self._look_into(wrong)
+                raise
+
     def insist(self, work: Callable[[], _T]) -> _T:
         """Do what nobody would try again: while all begins, a few times.
 
         Raises:
-            JournalError: it failed each time.
+            Failed: each time.
         """
         for _ in range(_TRIES - 1):
             with suppress(sqlite3.Error):
@@ -215,7 +145,7 @@ class File:
         try:
             return work()
         except sqlite3.Error as wrong:
-            raise JournalError(f"journal {self.path}: {wrong}") from wrong
+            raise Failed(f"journal {self.path}: {wrong}") from wrong
 
     def _look_into(self, wrong: Exception) -> None:
         """Do what an error asks for, so that the next try may go well."""
@@ -238,7 +168,7 @@ class File:
 
     def _reopen(self) -> None:
         """Open the file anew after the disk failed, and see whether it kept what it had."""
-        fresh = self._connect()
+        fresh = self._opening.connect()
         self._db.close()
         self._db = fresh
         self._doubted = False
@@ -288,28 +218,18 @@ class File:
         if is_certain(wrong) or self._suspected >= _CERTAIN:
             return str(wrong)
         try:
-            with closing(sqlite3.connect(self.path, isolation_level=None, timeout=_BUSY)) as db:
+            with closing(sqlite3.connect(self.path, isolation_level=None, timeout=BUSY)) as db:
                 look_over(db, thorough=True)
         except (sqlite3.Error, UnicodeDecodeError) as found:
             return str(found) if is_damage(found) else ""
         return ""
 
     def _renew(self, reason: str) -> None:
-        self._salvage(reason)
-        old, self._db = self._db, self._connect()
+        self._opening.salvage(reason)
+        old, self._db = self._db, self._opening.connect()
         old.close()
         self._doubted, self._suspected = False, 0
         self._remember()
-
-    def _salvage(self, reason: str) -> None:
-        _log.error("journal %s is damaged: %s; saving what is whole", self.path, reason)
-        try:
-            _log.error("%s", salvage(self.path, reason, self.now, _signs_of_life()))
-        except sqlite3.Error as wrong:
-            raise JournalError(
-                f"journal {self.path} is damaged ({reason}), and what is whole cannot be saved: "
-                f"{wrong}; it needs as much room on the disk again"
-            ) from wrong
 
     @property
     def megabytes(self) -> float:
@@ -323,49 +243,3 @@ class File:
         """Give at most so many pages that hold nothing back to the disk."""
         with self._lock:  # a script, because execute() ends after the first page
             self._db.executescript(f"PRAGMA incremental_vacuum({pages})")
-
-
-def _ours(path: Path) -> bool:
-    """Whether a file that SQLite does not know was a journal: an ident can be read from it."""
-    copy = beside(path, ".rescue")
-    try:
-        rescue(path, copy)
-        with closing(read_only(copy)) as db:
-            return any(whose(body) for (body,) in Tables(db).listed("SELECT body FROM idents"))
-    finally:
-        copy.unlink(missing_ok=True)
-
-
-def _signs_of_life() -> Callable[[], None]:
-    """Tells the service manager now and then that this takes its time."""
-    from mysense.service import Service
-
-    service, last = Service(), [float("-inf")]
-
-    def tell() -> None:
-        if time.monotonic() - last[0] > _TELL_EVERY:
-            last[0] = time.monotonic()
-            service.tell(
-                "EXTEND_TIMEOUT_USEC=60000000", "WATCHDOG=1", "STATUS=salvaging the journal"
-            )
-
-    return tell
-
-
-def _lock_file(path: Path) -> tuple[Any, bool]:
-    """The lock, and whether somebody has had the journal before."""
-    guard = open(f"{path}.lock", "a+")  # noqa: SIM115, PTH123  # held until close()
-    guard.seek(0)
-    holder = guard.read().strip()
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as wrong:
-        guard.close()
-        raise JournalError(
-            f"journal {path}: another engine (process {holder or 'unknown'}) has it; "
-            "stop that one, or give this one its own [journal] file"
-        ) from wrong
-    guard.truncate(0)
-    guard.write(str(os.getpid()))
-    guard.flush()
-    return guard, bool(holder)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import attrs
 
+from mysense.journal.damage import Damaged
 from mysense.journal.file import File
 from mysense.jsontext import dumps
 from mysense.plugin import Item, Position, Refusal
@@ -241,9 +242,16 @@ class Log(File):
 
     def position(self, source: str) -> Position | None:
         """How far an input has read, or None when it never has."""
-        with self._lock:
-            kept = self._db.execute("SELECT key, value FROM positions WHERE input = ?", (source,))
-            return {key: json.loads(value) for key, value in kept} or None
+        return self.insist(lambda: self._position(source)) or None
+
+    def _position(self, source: str) -> Position:
+        query = "SELECT key, value FROM positions WHERE input = ?"
+        try:
+            return {key: json.loads(value) for key, value in self.read(query, source)}
+        except ValueError as wrong:
+            found = Damaged(f"the position of {source} is not what was written: {wrong}")
+            self.mend(found)
+            raise found from wrong
 
     def wait(self, seen: int, timeout: float) -> None:
         """Return when there is a telegram beyond number `seen`, or after `timeout` seconds."""

@@ -9,14 +9,14 @@ import subprocess
 import pytest
 
 from mysense.errors import JournalError
-from mysense.journal import Journal
+from mysense.journal import Journal, opening
 from mysense.journal.view import View
 from tests.journal.damaging import numbered, numbers
 from tests.pipeline import python
 
 APPEND = """
 import pathlib, sqlite3
-from mysense.journal import Journal
+from mysense.journal import Journal, opening
 from tests.journal.damaging import numbered
 journal = Journal(pathlib.Path(sys.argv[1]))
 for number in range(40):
@@ -73,16 +73,15 @@ def test_what_the_disk_has_lost_after_all(journal, caplog):
 
 def test_a_file_that_cannot_be_opened_again(journal, monkeypatch):
     """While it cannot be looked at, nothing is written; then it goes on."""
-    connect = journal._connect
 
-    def fails():
+    def fails(_):
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(journal, "_connect", fails)
+    monkeypatch.setattr(opening.Opening, "connect", fails)
     journal._doubted = True
     with pytest.raises(sqlite3.OperationalError, match="disk I/O"):
         journal.append([numbered(10)])
-    monkeypatch.setattr(journal, "_connect", connect)
+    monkeypatch.undo()
     assert journal.append([numbered(10)]).stored == 1
 
 

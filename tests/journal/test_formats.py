@@ -117,7 +117,7 @@ def test_killed_half_way(path, statement):
     before = everything(path)
     code = (
         "import os, signal, sqlite3; from pathlib import Path\n"
-        "from mysense.journal import Journal, file, formats\n"
+        "from mysense.journal import Journal, formats, opening\n"
         "seen = []\n"
         "def kill(text):\n"
         "    seen.append(text)\n"
@@ -125,7 +125,7 @@ def test_killed_half_way(path, statement):
         "def upgrade(db, version):\n"
         "    db.set_trace_callback(kill)\n"
         "    formats.upgrade(db, version)\n"
-        "file.upgrade = upgrade\n"
+        "opening.upgrade = upgrade\n"
         "Journal(Path(sys.argv[1]))"
     )
     done = subprocess.run([*python(code), path], check=False)

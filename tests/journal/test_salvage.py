@@ -7,12 +7,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing, suppress
 from itertools import takewhile
 
 import pytest
 
 from mysense.errors import JournalError
 from mysense.journal import Journal, salvage
+from mysense.journal.formats import BULK_PAGE_SIZE
 from mysense.journal.pages import frames, lost_frames
 from mysense.journal.view import View
 from tests.journal.damaging import COUNT, PAGE, cursors, make, numbered, numbers, over, unaccounted
@@ -171,6 +173,25 @@ def test_the_header(path, garbage):
     """Where every table begins is known without it."""
     over(path, 0, garbage)
     assert (reopened(path), cursors(path)) == (EVERY, {"far": 1000, "near": 10})
+
+
+def test_the_header_of_one_with_large_pages(tmp_path):
+    """How large its pages are stands in it, and is seen without it."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path, bulk=True)
+    journal.append([numbered(number) for number in range(COUNT)])
+    journal.close()
+    over(path, 0, bytes(BULK_PAGE_SIZE))
+    assert reopened(path) == EVERY
+
+
+def test_the_beginning(path):
+    """Where nothing tells any more whose telegrams they are, they are dead letters."""
+    over(path, 0, bytes(14 * PAGE))
+    Journal(path).close()
+    with View(path) as view:
+        found = view.all("SELECT json_extract(data, '$.time') AS n FROM aside WHERE kit = '?'")
+    assert {row["n"] + 1 for row in found} == EVERY
 
 
 def test_the_header_of_a_journal_without_its_lock(path):
@@ -339,6 +360,32 @@ def test_writing_goes_on_after_damage(path):
     assert journal.append([numbered(COUNT)]).stored == 1
     journal.close()
     assert numbers(path) == EVERY | {COUNT + 1}
+
+
+@pytest.mark.parametrize("name", ["positions", "outputs", "aside_order", "requests"])
+def test_what_the_engine_reads(path, name):
+    """Whatever it asks of the journal, damage is mended: the next time it gets an answer."""
+    journal = Journal(path)
+    over(path, root(path, name), bytes(PAGE))
+    journal._db.execute("PRAGMA cache_size = 0")
+    for _ in range(3):
+        with suppress(sqlite3.Error):
+            journal.obey()
+        with suppress(sqlite3.Error):
+            journal.paused("far")
+    assert journal.position("feed") in ({"next": COUNT}, None)
+    assert journal.held_kits("near") == {"p_a": "waits"}
+    assert len(damaged(path)) == 1
+    journal.close()
+
+
+def test_a_position_that_is_none(path):
+    """What an input has read is not believed when it is garbled: it reads again."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE positions SET value = '{\"next'")
+    journal = Journal(path)
+    assert journal.position("feed") is None
+    journal.close()
 
 
 def test_requests_and_status_say_it(path):

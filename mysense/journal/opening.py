@@ -1,0 +1,185 @@
+"""Opening a journal: one engine at a time, its format of today, and what is damaged is salvaged."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mysense.errors import JournalError
+from mysense.journal.damage import Damaged, is_damage, look_over
+from mysense.journal.formats import APPLICATION, FORMAT, check_known, create, upgrade
+from mysense.journal.pages import beside, create_private, lost_frames, read_only, rescue
+from mysense.journal.salvage import clear, finish, salvage
+from mysense.journal.tables import Tables, whose
+
+BUSY = 0.5  # seconds to wait for a foreign writer; all who write here try again later
+_TELL_EVERY = 5.0  # seconds between two signs of life to the service manager
+_log = logging.getLogger("mysense.journal")
+
+
+@attrs.frozen
+class Opening:
+    """How a journal is opened for writing.
+
+    Attributes:
+        path: its file.
+        now: the wall clock.
+        page_size: bytes of a page, where it is made.
+        log_pages: pages of its write-ahead log, before they are worked into the file.
+    """
+
+    path: Path
+    now: Callable[[], float]
+    page_size: int
+    log_pages: int
+
+    def first(self, *, used: bool) -> sqlite3.Connection:
+        """The first connection; what is damaged is salvaged before.
+
+        Args:
+            used: whether it is known that this was a journal.
+
+        Raises:
+            JournalError, OSError, sqlite3.Error: it is none, or it can be neither opened nor saved.
+        """
+        clear(self.path)
+        finish(self.path)
+        try:
+            if self._cut_off() or lost_frames(self.path):
+                raise Damaged("its write-ahead log is damaged, or the file before it")
+            create_private(self.path)
+            return self.connect()
+        except JournalError as wrong:
+            if not isinstance(wrong, Damaged):
+                raise
+            reason = str(wrong)
+        except (sqlite3.Error, UnicodeDecodeError) as wrong:
+            if not is_damage(wrong) or not (used or _ours(self.path)):
+                raise
+            reason = str(wrong)
+        self.salvage(reason)
+        return self.connect()
+
+    def _cut_off(self) -> bool:
+        """Whether nothing is left of the file but its write-ahead log."""
+        wal = beside(self.path, "-wal")
+        empty = self.path.exists() and self.path.stat().st_size == 0
+        return empty and wal.exists() and wal.stat().st_size > 0
+
+    def connect(self) -> sqlite3.Connection:
+        """One more connection to a journal that is whole.
+
+        Raises:
+            JournalError, sqlite3.Error: it is not, or cannot be opened.
+        """
+        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=BUSY)
+        try:
+            self._prepare(db)
+            look_over(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and application != APPLICATION:
+            raise JournalError(
+                f"journal {self.path}: this is the database of something else; "
+                "name another [journal] file"
+            )
+        check_known(version, self.path)
+        if version == 0:
+            db.execute(f"PRAGMA page_size = {self.page_size}")
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {self.log_pages}")
+        mode, level = (
+            db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("journal_mode", "synchronous")
+        )
+        if (mode, level) != ("wal", 2):
+            raise JournalError(
+                f"journal {self.path}: its file system does not do what a journal needs "
+                f"(journal_mode {mode}, synchronous {level}); put [journal] file on a local disk"
+            )
+        if version == 0:
+            create(db)
+        elif version < FORMAT:
+            upgrade(db, version)
+
+    def salvage(self, reason: str) -> None:
+        """Put what is whole into a new file.
+
+        Raises:
+            JournalError, OSError: it cannot be written.
+        """
+        _log.error("journal %s is damaged: %s; saving what is whole", self.path, reason)
+        try:
+            _log.error("%s", salvage(self.path, reason, self.now, _signs_of_life()))
+        except sqlite3.Error as wrong:
+            raise JournalError(
+                f"journal {self.path} is damaged ({reason}), and what is whole cannot be saved: "
+                f"{wrong}; it needs as much room on the disk again"
+            ) from wrong
+
+
+def _ours(path: Path) -> bool:
+    """Whether a file that SQLite does not know was a journal: an ident can be read from it."""
+    copy = beside(path, ".rescue")
+    try:
+        rescue(path, copy)
+        with closing(read_only(copy)) as db:
+            return any(whose(body) for (body,) in Tables(db).listed("SELECT body FROM idents"))
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _signs_of_life() -> Callable[[], None]:
+    """Tells the service manager now and then that this takes its time."""
+    from mysense.service import Service
+
+    service, last = Service(), [float("-inf")]
+
+    def tell() -> None:
+        if time.monotonic() - last[0] > _TELL_EVERY:
+            last[0] = time.monotonic()
+            service.tell(
+                "EXTEND_TIMEOUT_USEC=60000000", "WATCHDOG=1", "STATUS=salvaging the journal"
+            )
+
+    return tell
+
+
+def lock_file(path: Path) -> tuple[Any, bool]:
+    """The lock of a journal, held until it is closed, and whether somebody has had it before.
+
+    Raises:
+        JournalError: another engine holds it.
+    """
+    guard = open(f"{path}.lock", "a+")  # noqa: SIM115, PTH123  # held until close()
+    guard.seek(0)
+    holder = guard.read().strip()
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as wrong:
+        guard.close()
+        raise JournalError(
+            f"journal {path}: another engine (process {holder or 'unknown'}) has it; "
+            "stop that one, or give this one its own [journal] file"
+        ) from wrong
+    guard.truncate(0)
+    guard.write(str(os.getpid()))
+    guard.flush()
+    return guard, bool(holder)
