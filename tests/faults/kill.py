@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from tests.faults import needs
 from tests.faults.bench import Bench
-from tests.faults.kit import until
+from tests.faults.kit import Kit, until
 from tests.faults.ledger import Ledger
 from tests.faults.rows import row
 
@@ -40,14 +40,23 @@ def at_a_write(bench: Bench, points: Iterable[int]) -> Ledger:
     return bench.ledger(kit, injected=injected)
 
 
+def kill_somewhere(bench: Bench, kit: Kit, *, begins: bool) -> None:
+    """Start a kit and kill it: while it begins, or soon after it has given something."""
+    before = kit.given
+    process = kit.start("run")
+    if not begins:
+        until(lambda: kit.given > before or process.poll() is not None, "telegrams")
+    assert process.poll() is None, kit.log[-2000:]
+    time.sleep(bench.chance.uniform(0, 0.4))  # any moment is as good as another
+    kit.kill(process)
+
+
 @row("kill -9 at any moment", whole={"times": 60})
 def at_any_moment(bench: Bench, times: int) -> Ledger:
     """Killed while it reads, commits and sends: each telegram arrives once."""
     kit = bench.kit(bench.to_influx(), radio={"size": 7, "count": 0, "rate": 300})
-    for _ in range(times):
-        process = kit.start("run")
-        time.sleep(bench.chance.uniform(0.15, 0.8))  # any moment is as good as another
-        kit.kill(process)
+    for turn in range(times):
+        kill_somewhere(bench, kit, begins=turn % 4 == 3)
     kit.finish()
     return bench.ledger(kit, injected=times)
 
@@ -56,10 +65,8 @@ def at_any_moment(bench: Bench, times: int) -> Ledger:
 def with_a_file(bench: Bench, times: int) -> Ledger:
     """A file resumes at its receipt: no line is doubled, none is torn."""
     kit = bench.kit(bench.to_lines(), radio={"size": 7, "count": 0, "rate": 300})
-    for _ in range(times):
-        process = kit.start("run")
-        time.sleep(bench.chance.uniform(0.15, 0.6))  # as above
-        kit.kill(process)
+    for turn in range(times):
+        kill_somewhere(bench, kit, begins=turn % 4 == 3)
     kit.finish()
     return bench.ledger(kit, injected=times, output="jsonl")
 

@@ -150,6 +150,11 @@ class Kit:
         return done.stdout
 
     @property
+    def given(self) -> int:
+        """Grows with every telegram that the radio gives."""
+        return self.witness.stat().st_size if self.witness.exists() else 0
+
+    @property
     def taken(self) -> int:
         """How many telegrams the journal has committed, as the radio saw it."""
         return len(self.made()[0]) if self.witness.exists() else 0

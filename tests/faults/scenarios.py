@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.faults import needs
 from tests.faults.bench import Bench, fill
+from tests.faults.kill import kill_somewhere
 from tests.faults.kit import Kit, until
 from tests.faults.ledger import Account, Ledger, balance, in_lines
 from tests.faults.proxy import Proxy
@@ -28,10 +29,7 @@ def killed200(bench: Bench, times: int) -> Ledger:
     kit = bench.kit(bench.to_influx(server), radio={"count": 0, "rate": 300, "size": 7})
     for turn in range(times):
         _misfortune(turn % 20, server, folder)  # type: ignore[arg-type]  # a path
-        process = kit.start("run")
-        time.sleep(bench.chance.uniform(0.2, 0.8))  # any moment is as good as another
-        assert process.poll() is None, kit.log[-2000:]
-        kit.kill(process)
+        kill_somewhere(bench, kit, begins=turn % 4 == 3)
     _misfortune(19, server, folder)  # type: ignore[arg-type]  # as above
     kit.finish()
     return bench.ledger(kit, injected=times, server=server)
