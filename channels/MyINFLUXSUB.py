@@ -1,7 +1,8 @@
-"""MyINFLUXSUB: reads the telegrams of many kits from an InfluxDB 1.x server.
+"""MyINFLUXSUB: reads the telegrams of many kits from an InfluxDB server, 1.x or 2.x.
 
-Every kit has a database of its own. They are visited in rounds; what each has since the last
-visit is given, joined to the ident it belongs to. See docs/channels/influxsub.md.
+Every kit has a database of its own, or they share one. Databases are visited in rounds; what each
+has since the last visit is given, joined to the ident it belongs to. See
+docs/channels/influxsub.md.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from mysense.influx.ahead import Ahead
 from mysense.influx.cursor import Cursor, Reach
 from mysense.influx.databases import Databases
-from mysense.influx.hints import Hints, address, check_address, statement
+from mysense.influx.hints import Hints, address, check_address
 from mysense.influx.http import ServerSettings
+from mysense.influx.inspecting import Inspection
+from mysense.influx.layouts import ORG_BUCKET
+from mysense.influx.naming import name_expected
 from mysense.influx.rounds import Rounds
 from mysense.influx.start import check_start, parse_start
 from mysense.influx.sweep import Sweep
+from mysense.influx.tasks import ROLL_UPS
 from mysense.options import option
 from mysense.plugin import Finding, InputSettings, Position, Refusal, RetryLater, Subscriber
 from mysense.telegram import Telegram
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 _ANY = re.compile(".*", re.IGNORECASE)
 _FLOOR = ""  # the key of where reading began, which is no database's name
 _HOURS = "#"  # behind a database's name, the key of what a sweep compares with
+_KITS = "*"  # the key of which kits are read, where they share a database
 _FIRST_SWEEP = 300.0  # seconds after the start, at most: late rows may have come meanwhile
 _SWEEPING = 0.1  # seconds of a poll that a sweep may take
 _LOOK = 1.0  # seconds after which databases at rest are looked at, however much others have
@@ -50,8 +56,16 @@ class InfluxSubSettings(ServerSettings, InputSettings):
 
     projects: re.Pattern[str] = option(_ANY, "projects to read, a regular expression for all of it")
     serials: re.Pattern[str] = option(_ANY, "serials to read, a regular expression for all of it")
+    layout: Literal["kit", "shared", "org"] = option(
+        "kit",
+        "kit: a database or bucket for each; shared: one for all; org: that of the organisation "
+        "that the token belongs to",
+    )
+    database: str = option(
+        "mysense", "the one database or bucket of layout shared", check=name_expected
+    )
     databases: tuple[str, ...] = option(
-        (), "databases to read; empty: those that SHOW DATABASES names"
+        (), "databases to read with layout kit; empty: those that SHOW DATABASES names"
     )
     start: str = option(
         "beginning",
@@ -86,9 +100,33 @@ class InfluxSubSettings(ServerSettings, InputSettings):
         check=check_address,
     )
 
+    def __attrs_post_init__(self) -> None:
+        """Options that are good alone and not together. Raises ValueError."""
+        if self.layout == "org" and self.api == "1":
+            raise ValueError("api = 2 with layout = org: InfluxDB 1.x has no organisations")
+        if self.layout == "org" and self.org:
+            raise ValueError("no org with layout = org: what is read is that of the token")
+        if self.databases and self.layout != "kit":
+            raise ValueError(f"no databases with layout = {self.layout}: there is one for all kits")
+        if self.push and self.api == "2":
+            raise ValueError("no push with api = 2: InfluxDB 2.x has no SUBSCRIPTION")
+        if self.rp == ROLL_UPS:
+            raise ValueError(
+                f"another rp than {ROLL_UPS}: that has roll-ups, which are no telegrams"
+            )
+
+    @property
+    def shared(self) -> str:
+        """The one database of all kits, or "" where each has its own."""
+        return {"shared": self.database, "org": ORG_BUCKET}.get(self.layout, "")
+
+    def wants(self, project: str, serial: str) -> bool:
+        """Whether that kit is to be read."""
+        return bool(self.projects.fullmatch(project) and self.serials.fullmatch(serial))
+
 
 class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
-    """Reads the telegrams of many kits from an InfluxDB 1.x server."""
+    """Reads the telegrams of many kits from an InfluxDB server, 1.x or 2.x."""
 
     Settings = InfluxSubSettings
 
@@ -96,8 +134,9 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
         super().__init__(settings, section)
         self._ahead = Ahead(settings)
         self._databases = Databases(
-            self._ahead, settings.projects, settings.serials, settings.databases
+            self._ahead, settings.projects, settings.serials, settings.databases, settings.shared
         )
+        self._kits = f"{settings.projects.pattern} {settings.serials.pattern}"
         self._rounds = self._new_rounds()
         self._cursors: dict[str, Cursor] = {}
         self._position: dict[str, Any] = {}
@@ -167,11 +206,14 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
             self._list(position)
         if self._reach is not None and self._reach.floor is not None:
             self._position[_FLOOR] = self._reach.floor  # where reading began, it stays
+        if self.settings.shared:
+            self._position[_KITS] = self._kits
         hinted = self._hints.take()
         self._rounds.look_at(hinted)
         items = self._read(hinted)
         if hinted:
-            self._hints.looked(hinted, {one.kit for one in items if isinstance(one, Telegram)})
+            found = (one.kit for one in items if isinstance(one, Telegram))
+            self._hints.looked(hinted, {self.settings.shared or kit for kit in found})
         self._given = dict(self._position)
         return items, self._given
 
@@ -253,7 +295,8 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
         found = self._databases.matching()
         if self._reach is None:
             self._reach = self._first_reach(position)
-            known = {key.removesuffix(_HOURS) for key in self._position} - {_FLOOR}
+            known = {key.removesuffix(_HOURS) for key in self._position} - {_FLOOR, _KITS}
+            self._note_kits()
         else:
             known = set(self._cursors)
         for name in known.difference(found):
@@ -267,6 +310,14 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
             self._hints.expect(found)
         self._rounds.wake()
 
+    def _note_kits(self) -> None:
+        """Where kits share a database, its position is that of those that were read so far."""
+        if self._position.get(_KITS, self._kits) != self._kits:
+            self.log.warning(
+                "projects or serials have changed: kits that were left out are read from here on; "
+                "to get what they have sent before, read with another journal"
+            )
+
     def _forget_gone(self, name: str) -> None:
         """What comes under the name of a database that was dropped, is another one."""
         if name in self._position and self._databases.is_gone(name):
@@ -278,7 +329,8 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
         options = self.settings
         floor = self._first_floor() if position is None else position.get(_FLOOR)
         days = options.sweep_days if options.sweep else 0
-        return Reach(options.bufsize, options.overlap, floor, options.rp, days)
+        wanted = options.wants if options.shared else None
+        return Reach(options.bufsize, options.overlap, floor, options.rp, days, wanted)
 
     def _first_floor(self) -> int | None:
         start = parse_start(self.settings.start)
@@ -290,24 +342,17 @@ class MyINFLUXSUB(Subscriber[InfluxSubSettings]):
         """Whether the server answers and has databases to read."""
         self._ahead.open()
         try:
-            found = self._databases.matching()
-            what = f"{len(found)} databases to read"
-            fix = "" if found else "see projects, serials and databases, and what the user may read"
-            yield Finding(good=bool(found), what=what, fix=fix)
-            yield from self._check_push(found)
-        except RetryLater as wrong:
-            yield Finding(good=False, what=str(wrong), fix="is it running, is hostname right?")
+            yield from Inspection(
+                settings=self.settings,
+                ahead=self._ahead,
+                databases=self._databases,
+                reach=self._first_reach({}),
+                shared=self.settings.shared,
+                by_org=self.settings.layout == "org",
+                push=self.settings.push,
+            ).findings()
         finally:
             self._ahead.close()
-
-    def _check_push(self, databases: Iterable[str]) -> Iterable[Finding]:
-        """What an administrator of the server has to tell it, so that it gives hints."""
-        where = address(self.settings.push)
-        for name in databases if where else ():
-            rp = self.settings.rp or self._databases.default_policy(name)
-            if where and rp:
-                what = f"push needs, once, on the server: {statement(name, rp, *where)}"
-                yield Finding(good=True, what=what)
 
 
 PLUGIN = MyINFLUXSUB

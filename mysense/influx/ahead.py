@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from mysense.influx.answers import told_apart
 from mysense.influx.collector import paused
 from mysense.influx.http import Answer, Server, ServerSettings
 from mysense.plugin import RetryLater
@@ -45,6 +46,17 @@ class Ahead:
         self._loads: Callable[[bytes], Any] = json.loads
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._version = ""
+
+    @property
+    def api(self) -> int | None:
+        """1 or 2, as the server's last answer says; None before it, and where none does."""
+        return told_apart(self._version)
+
+    @property
+    def who(self) -> str:
+        """Who logs in: "the token", "user x" or "nobody"."""
+        return Server(self._settings).who
 
     def open(self) -> None:
         """Get ready. Raises Misconfigured."""
@@ -128,6 +140,7 @@ class Ahead:
             content = server.query(text, post=True)
             now = server.server_time() or time.time()
         finally:
+            self._version = server.version() or self._version
             self._idle.append(server)
         try:
             with paused():

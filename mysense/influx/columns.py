@@ -22,6 +22,9 @@ Key = tuple[str, str]
 TAGS = ("label", "geolocation", "new")
 """The tags of `data`, in the order of their columns."""
 
+KIT = ("project", "serial")
+"""The tags by which kits that share a database are told apart; they follow those of `TAGS`."""
+
 TRUE_TIME = "timestamp"
 """The field in which the deployed publisher kept a telegram's time."""
 
@@ -30,10 +33,17 @@ _TYPES = ("float", "integer", "unsigned", "string", "boolean")
 
 @attrs.frozen(slots=False)
 class Columns:
-    """Fields and types of one database; a union over time, so it only grows."""
+    """Fields and types of one database; a union over time, so it only grows.
+
+    Attributes:
+        data: those of that series.
+        info: those of that series.
+        tagged: whether kits share the database: then there are the tags of `KIT`, too.
+    """
 
     data: frozenset[Key] = frozenset()
     info: frozenset[Key] = frozenset()
+    tagged: bool = False
 
     @classmethod
     def read(cls, result: Mapping[str, Any]) -> Columns:
@@ -49,27 +59,52 @@ class Columns:
         return other.data <= self.data and other.info <= self.info
 
     def __or__(self, other: Columns) -> Columns:
-        return Columns(self.data | other.data, self.info | other.info)
+        tagged = self.tagged or other.tagged
+        return Columns(self.data | other.data, self.info | other.info, tagged)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of `data`, in the order of their columns."""
+        return TAGS + self.kit
+
+    @property
+    def kit(self) -> tuple[str, ...]:
+        """The tags that tell kits apart; in `info` they follow the label."""
+        return KIT if self.tagged else ()
+
+    @property
+    def info_from(self) -> int:
+        """The column of the first field of `info`."""
+        return 2 + len(self.kit)
 
     @cached_property
     def numbers(self) -> tuple[str, ...]:
         """The fields of `data` that are numbers and nothing else; they follow the time."""
-        return tuple(name for name, of in sorted(_merged(self.data)) if _is_number(name, of))
+        return tuple(name for name, of in sorted(_merged(self.data)) if self._is_number(name, of))
 
     @cached_property
     def others(self) -> tuple[Key, ...]:
         """All other fields of `data`; they follow the tags."""
-        return tuple(key for key in sorted(_merged(self.data)) if not _is_number(*key))
+        return tuple(key for key in sorted(_merged(self.data)) if not self._is_number(*key))
+
+    def _is_number(self, name: str, of: str) -> bool:
+        if of != "float" or name in self.tags or name == TRUE_TIME:
+            return False
+        try:
+            check_field(name, "data")
+        except TelegramError:
+            return False
+        return True
 
     @cached_property
     def info_fields(self) -> tuple[Key, ...]:
-        """The fields of `info` in the order of their columns, which follow time and label."""
+        """The fields of `info` in the order of their columns, which follow time and tags."""
         return tuple(sorted(_merged(self.info)))
 
     @cached_property
     def select_data(self) -> str:
         """What stands between SELECT and FROM for `data`."""
-        return _select([*self._floats, *((tag, "tag") for tag in TAGS), *self.others])
+        return _select([*self._floats, *((tag, "tag") for tag in self.tags), *self.others])
 
     @cached_property
     def count_data(self) -> str:
@@ -88,17 +123,8 @@ class Columns:
     @cached_property
     def select_info(self) -> str:
         """What stands between SELECT and FROM for `info`."""
-        return _select([("label", "tag"), *self.info_fields])
-
-
-def _is_number(name: str, of: str) -> bool:
-    if of != "float" or name in TAGS or name == TRUE_TIME:
-        return False
-    try:
-        check_field(name, "data")
-    except TelegramError:
-        return False
-    return True
+        tags = ((tag, "tag") for tag in ("label", *self.kit))
+        return _select([*tags, *self.info_fields])
 
 
 def _merged(keys: frozenset[Key]) -> frozenset[Key]:

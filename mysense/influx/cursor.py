@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from mysense.influx.columns import Columns
-from mysense.influx.idents import Idents, InfoReader
+from mysense.influx.kits import Kits, OwnKit, SharingKits, Wanted
 from mysense.influx.ledger import HOUR, Ledger
 from mysense.influx.naming import quote_identifier
 from mysense.influx.rows import Plan, Row
@@ -26,6 +26,8 @@ from mysense.telegram import DAY
 if TYPE_CHECKING:
     from mysense.influx.windows import Window
 
+_MARKS = 100_000  # rows that the ledger of a kit knows one by one: 400 kB
+_MARKS_SHARED = 2_000_000  # that of many kits: 8 MB
 HELD = 4  # windows that may wait to be counted once more
 _OLDER = 2  # entries of a position that was kept before there were sweeps
 _REMEMBERED = HELD + 3  # windows with rows; more than there are requests under way
@@ -42,6 +44,7 @@ class Reach:
         floor: the second at which reading began, or None for each database's own beginning.
         rp: retention policy, or "" for each database's default.
         sweep_days: of so many days what is read is written down by the hour; 0: of none.
+        wanted: which kits, where kits share databases; None where each has its own.
     """
 
     bufsize: int = 10_000
@@ -49,6 +52,7 @@ class Reach:
     floor: int | None = None
     rp: str = ""
     sweep_days: int = 0
+    wanted: Wanted | None = None
 
     def horizon(self, now: float) -> int | None:
         """The second from which on sweeps look for late rows, a full hour; None: nowhere."""
@@ -77,7 +81,7 @@ class Cursor:
     """Where reading stands in one database. It asks by itself for whatever it has to know first.
 
     Args:
-        database: its name, that of a kit.
+        database: its name, that of a kit unless kits share it.
         reach: what holds for all.
         entry: what `entry` gave before, or None.
         hours: what `ledger.entry` was before.
@@ -92,12 +96,12 @@ class Cursor:
     ) -> None:
         self.database = database
         self.reach = reach
-        self.infos = InfoReader(database)
         self.failed = ""
         """Why this database cannot be read; empty where it can."""
         self.retry_at = 0.0
         self.told = ""
         """What somebody should know of it; whoever tells it empties it."""
+        self._passed_over = ""
         self.turn = 0
         """Goes up when answers under way cease to count."""
         self._start(entry, hours)
@@ -109,11 +113,11 @@ class Cursor:
         # of these digests only the upper limit of their seconds is known: they may leave together
         self.seen: dict[str, int] = dict.fromkeys(entry[1], entry[0]) if entry else {}
         fresh = entry[2] if entry and len(entry) > _OLDER else ""
-        self.ledger = Ledger(hours, fresh)
+        self.ledger = Ledger(hours, fresh, _MARKS_SHARED if self.reach.wanted else _MARKS)
         self.trail = Trail(self.ledger, self.resume_at if entry else None)
-        self.idents = Idents(self.infos.plain)
+        self.kits = self._new_kits()
         self.columns: Columns | None = None
-        self.plan = Plan(Columns())
+        self.plan = Plan(self.known)
         self.trust = self._new_trust()
         self.held: deque[Window] = deque()
         """Windows that were read, and what they give has to wait."""
@@ -134,6 +138,10 @@ class Cursor:
         self._planned: int | None = None
         self._until: int | None = None  # where the next window ends, if that is settled
         self._doubted: tuple[int, int, int] | None = None
+
+    def _new_kits(self) -> Kits:
+        wanted = self.reach.wanted
+        return OwnKit(self.database) if wanted is None else SharingKits(self.database, wanted)
 
     def source(self, series: str) -> str:
         """`series` as FROM takes it."""
@@ -251,6 +259,12 @@ class Cursor:
         self.low = low
         self._until = None
 
+    def pass_over(self, why: str) -> None:
+        """Do not read this database, as long as that is so."""
+        if self._passed_over != why:
+            self.told = f"not read: {why}"
+        self.idle, self._passed_over = True, why
+
     def rewind(self) -> None:
         """Answers still under way do not count: ask again from `low` on."""
         self.turn += 1
@@ -259,14 +273,17 @@ class Cursor:
 
     def know(self, columns: Columns) -> None:
         """Name these columns from now on."""
-        self.columns = columns if self.columns is None else self.columns | columns
+        self.columns = self.known | columns
         self.plan = Plan(self.columns)
         self.trust = self._new_trust()
 
+    @property
+    def known(self) -> Columns:
+        """The columns as far as they are known."""
+        return self.columns or Columns(tagged=self.reach.wanted is not None)
+
     def _new_trust(self) -> Trust:
-        columns = self.columns or Columns()
-        fields = len(columns.numbers) + len(columns.others)
-        return Trust(fields, len(columns.info_fields), self.plan.tags_from)
+        return Trust(self.known, self.plan.tags_from)
 
     def follow(self, low: int, rows: Batch) -> None:
         """All rows from `low` on were read: `rows`, as far as a sweep will look at them."""

@@ -10,8 +10,8 @@ from mysense.errors import TelegramError
 from mysense.influx.ahead import Ahead
 from mysense.influx.http import Answer
 from mysense.influx.idents import split_name
-from mysense.influx.naming import quote_identifier
-from mysense.influx.statements import is_not_there, show_keys
+from mysense.influx.reading import is_not_there, refused
+from mysense.influx.statements import default_policy, show_policies
 from mysense.plugin import RetryLater
 
 
@@ -23,6 +23,7 @@ class Databases:
         projects: what a project must match, in full.
         serials: what a serial must match, in full.
         named: only these; needed where the server does not list its databases.
+        shared: the one database of all kits, if that is so; then nothing else is looked at.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class Databases:
         projects: re.Pattern[str],
         serials: re.Pattern[str],
         named: tuple[str, ...] = (),
+        shared: str = "",
     ) -> None:
         self._ahead = ahead
         self._projects = projects
         self._serials = serials
-        self._named = named
+        self._named = (shared,) if shared else named
+        self._shared = shared
         self.now: float | None = None
         """The server's clock when it last answered."""
 
@@ -50,16 +53,20 @@ class Databases:
             raise RetryLater(
                 f"databases cannot be listed: {denied}; name them in the option databases"
             )
-        return sorted(name for name in self._named or listed if self._is_wanted(name))
+        return sorted(name for name in self._named or listed if self.is_wanted(name))
 
     def is_gone(self, name: str) -> bool:
         """Whether the server says that there is no such database; one may be merely forbidden.
 
+        InfluxDB 2.x does not tell these apart: there nothing is known to be gone.
+
         Raises:
             RetryLater: the server does not answer.
         """
+        if self._ahead.api == 2:
+            return False
         try:
-            (result,) = self._ahead.ask([show_keys(name)]).results
+            (result,) = self._ahead.ask([show_policies(name)]).results
         except Answer as answer:
             return is_not_there(answer.message)
         return is_not_there(str(result.get("error", "")))
@@ -71,29 +78,27 @@ class Databases:
             RetryLater: the server does not answer.
         """
         try:
-            reply = self._ahead.ask([f"SHOW RETENTION POLICIES ON {quote_identifier(name)}"])
+            return default_policy(self._ahead.ask([show_policies(name)]).results[0])
         except Answer:
             return ""
-        for series in reply.results[0].get("series", ()):
-            for row in series.get("values", ()):
-                policy = dict(zip(series["columns"], row, strict=True))
-                if policy.get("default"):
-                    return str(policy["name"])
-        return ""
 
     def _listed(self) -> tuple[list[str], str]:
         """The names, and why there are none."""
         try:
             reply = self._ahead.ask(["SHOW DATABASES"])
         except Answer as answer:
-            if answer.status != 403:
-                raise RetryLater(f"the server answered {answer}", answer.retry_after) from answer
+            if answer.status != 403 or self._ahead.api == 2:
+                reason = refused(answer, self._ahead.who)
+                raise RetryLater(reason, answer.retry_after) from answer
             return [], answer.message
         self.now = reply.now
         errors = [str(result["error"]) for result in reply.results if "error" in result]
         return list(_names(reply.results)), "; ".join(errors)
 
-    def _is_wanted(self, name: str) -> bool:
+    def is_wanted(self, name: str) -> bool:
+        """Whether a database of that name is to be read."""
+        if self._shared:
+            return name == self._shared
         try:
             split_name(name)
         except TelegramError:  # of no kit

@@ -257,6 +257,11 @@ class Server:
         answer = self._session.answer if self._session else None
         return date(answer.headers.get("Date")) if answer is not None else None
 
+    def version(self) -> str:
+        """What its last answer named, as "1.8.10" or "v2.7.12"; else empty."""
+        answer = self._session.answer if self._session else None
+        return version_of(answer) if answer is not None else ""
+
     def _request(  # noqa: PLR0913, PLR0917  # what a request consists of
         self,
         path: str,

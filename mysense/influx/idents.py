@@ -53,11 +53,12 @@ class InfoReader:
 
     Args:
         database: its name; project and serial come from it unless an info says them as well.
+        kit: project and serial, where tags say them: then nothing else counts.
     """
 
-    def __init__(self, database: str) -> None:
-        self._database = database
-        project, serial = split_name(database)
+    def __init__(self, database: str, kit: tuple[str, str] | None = None) -> None:
+        self._database = database if kit is None else ""
+        project, serial = split_name(database) if kit is None else kit
         self.plain = Ident(project=project, serial=serial)
         """The ident of data that no info came before."""
         self._known: dict[tuple[Any, ...], tuple[str | None, Ident, str]] = {}
@@ -129,6 +130,9 @@ class Idents:
     def __init__(self, plain: Ident) -> None:
         self._plain = plain
         self._infos: dict[tuple[int, str | None], Info] = {}
+
+    def __len__(self) -> int:
+        return len(self._infos)
 
     def add(self, infos: Iterable[Info]) -> None:
         """Take `infos` in; those of a time and label that are there replace them."""

@@ -46,7 +46,7 @@ class Joiner:
             newest: up to this point time, rows may have been given before.
             seen: the digests of those that were.
         """
-        rows = self._unseen(rows, newest, seen)
+        rows = unseen(self._plan, rows, newest, seen)
         first = self._plan.tags_from
         tags = itemgetter(*range(first, first + len(TAGS)))
         start = 0
@@ -76,23 +76,24 @@ class Joiner:
         elsewhere = None if geolocation == ident.geolocation else geolocation
         return Group(ident, elsewhere, _NEW.get(clean_tag(new_tag) or ""))
 
-    def _unseen(self, rows: Sequence[Row], newest: int, seen: Container[str]) -> list[Row]:
-        """`rows` without those given before, and each content of a second only once."""
-        fresh = bisect_right(rows, newest, key=_second)
-        unseen = [row for row in rows[:fresh] if self._plan.digest(row) not in seen]
-        unseen += rows[fresh:]
-        if len(set(map(_second, unseen))) == len(unseen):
-            return unseen
-        once: list[Row] = []
-        for _, each in groupby(unseen, key=_second):
-            twins = list(each)
-            if len(twins) > 1:  # the same may have been written again with another `new`
-                contents: dict[str, Row] = {}
-                for row in twins:
-                    contents.setdefault(self._plan.digest(row), row)
-                twins = list(contents.values())
-            once += twins
-        return once
+
+def unseen(plan: Plan, rows: Sequence[Row], newest: int, seen: Container[str]) -> list[Row]:
+    """`rows` without those given before, and each content of a second only once."""
+    fresh = bisect_right(rows, newest, key=_second)
+    found = [row for row in rows[:fresh] if plan.digest(row) not in seen]
+    found += rows[fresh:]
+    if len(set(map(_second, found))) == len(found):
+        return found
+    once: list[Row] = []
+    for _, each in groupby(found, key=_second):
+        twins = list(each)
+        if len(twins) > 1:  # the same may have been written again with another `new`
+            contents: dict[str, Row] = {}
+            for row in twins:
+                contents.setdefault(plan.digest(row), row)
+            twins = list(contents.values())
+        once += twins
+    return once
 
 
 def refusal(database: str, row: Row, reason: str, text: str) -> Refusal:

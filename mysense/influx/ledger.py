@@ -16,7 +16,6 @@ from zlib import crc32
 HOUR = 3600
 _HOUR = struct.Struct(">III")
 _FRESH = 6  # hours that are written with every telegram; more go together with all others
-_MARKS = 100_000  # rows of a database that are known one by one: 400 kB
 _BITS = 0xFFFFFFFF
 
 Account = tuple[int, int]
@@ -36,9 +35,11 @@ class Ledger:
     Args:
         entry: what `entry` was, or "".
         fresh: what `fresh` was, or "".
+        most: rows that are known one by one, four bytes each.
     """
 
-    def __init__(self, entry: str = "", fresh: str = "") -> None:
+    def __init__(self, entry: str = "", fresh: str = "", most: int = 100_000) -> None:
+        self._most = most
         self.entry = entry
         """All hours as they were when last folded, for the position."""
         self._hours: dict[int, Account] = dict(_unpack(entry))
@@ -89,7 +90,7 @@ class Ledger:
         self._limit()
 
     def _limit(self) -> None:
-        while self._count > _MARKS and len(self._marks) > 1:
+        while self._count > self._most and len(self._marks) > 1:
             self._count -= len(self._marks.pop(min(self._marks)))
 
     def forget(self, before: int) -> None:

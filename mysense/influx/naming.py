@@ -26,6 +26,15 @@ def database(kit: str) -> str:
     return kit
 
 
+def name_expected(text: str) -> str | None:
+    """What was expected instead, where `text` may not name a database."""
+    try:
+        database(text)
+    except NameRefused:
+        return "a letter or digit, then letters, digits, '_', '.' and '-'"
+    return None
+
+
 def quote_identifier(name: str) -> str:
     """`name` as an InfluxQL identifier, whatever it holds."""
     return '"' + _escape(name).replace('"', '\\"') + '"'

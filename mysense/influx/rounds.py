@@ -12,7 +12,7 @@ from mysense.influx.ahead import Ahead, Reply
 from mysense.influx.collector import paused
 from mysense.influx.cursor import HELD, Cursor
 from mysense.influx.http import Answer
-from mysense.influx.statements import is_not_there
+from mysense.influx.reading import explained, is_not_there, refused
 from mysense.influx.tasks import Task, next_task
 from mysense.influx.windows import Confirm, Item, Window
 from mysense.plugin import RetryLater
@@ -198,8 +198,8 @@ class Rounds:
 
     def _refused(self, tasks: Sequence[Task], answer: Answer) -> None:
         """One database may have spoilt the request of all: halve it until that one is alone."""
-        if answer.status not in _OF_ONE:
-            raise RetryLater(_advice(answer), answer.retry_after)
+        if answer.status not in _OF_ONE or (answer.status == 403 and self._ahead.api == 2):
+            raise RetryLater(refused(answer, self._ahead.who), answer.retry_after)
         if len(tasks) == 1:
             self._fail(tasks[0].cursor, answer.message)
             return
@@ -231,7 +231,8 @@ class Rounds:
         return "the server left off without saying why"
 
     def _fail(self, cursor: Cursor, reason: str) -> None:
-        if cursor.entry is not None and is_not_there(reason):
+        api = self._ahead.api
+        if cursor.entry is not None and is_not_there(reason) and api != 2:
             cursor.begin_anew("the server does not have it any more")
             self._anew.add(cursor)
             self._tell(cursor)
@@ -246,7 +247,7 @@ class Rounds:
                 "database %s cannot be read: %s; the others go on, this one is tried again "
                 "every %g s",
                 cursor.database,
-                reason,
+                explained(reason, api),
                 self._again,
             )
 
@@ -254,9 +255,3 @@ class Rounds:
         cursor.failed = ""
         self._told.pop(cursor.database, None)
         self._log.info("database %s can be read again", cursor.database)
-
-
-def _advice(answer: Answer) -> str:
-    if answer.status == 401:
-        return f"the server does not know this user: {answer.message}; see user and password"
-    return f"the server answered {answer}"

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import attrs
 
 from mysense.errors import TelegramError
-from mysense.influx.columns import TAGS, TRUE_TIME, Columns, Key
+from mysense.influx.columns import TRUE_TIME, Columns, Key
 from mysense.influx.idents import clean_tag, clean_text
 from mysense.influx.marks import Marker
 from mysense.telegram import (
@@ -28,7 +28,7 @@ from mysense.telegram import (
 )
 
 Row = list[Any]
-"""Point time, the fields that are numbers, the tags of `TAGS`, all other fields."""
+"""Point time, the fields that are numbers, the tags, all other fields; see Columns."""
 
 _NEW = {"1": True, "0": False}
 _second = itemgetter(0)
@@ -50,12 +50,14 @@ class Plan:
         self._numbers = ("time", *columns.numbers)
         self.tags_from = len(self._numbers)
         """The column of the first tag."""
-        self._others_from = self.tags_from + len(TAGS)
+        self.tags = columns.tags
+        self._others_from = self.tags_from + len(self.tags)
+        self._telling = [at for at, tag in enumerate(self.tags, self.tags_from) if tag != "new"]
         self._others = tuple(map(_converter, columns.others))
-        self._names = (*self._numbers, *TAGS, *(name for name, _ in columns.others))
+        self._names = (*self._numbers, *self.tags, *(name for name, _ in columns.others))
         self.marker = Marker(self._names, self.tags_from)
         self._stand_ins = [
-            at for at in range(self._others_from, len(self._names)) if self._names[at] in TAGS
+            at for at in range(self._others_from, len(self._names)) if self._names[at] in self.tags
         ]
 
     def settle_tags(self, rows: Sequence[Row]) -> None:
@@ -102,13 +104,17 @@ class Plan:
 
     def digest(self, row: Row) -> str:
         """Eight letters that stand for all of the row's content but `new`."""
-        label, geolocation = (clean_tag(row[self.tags_from + at]) or "" for at in (0, 1))
+        tags = (clean_tag(row[at]) or "" for at in self._telling)
         values = sorted(
             (name, _canonical(value))
             for name, value in zip(self._names, row, strict=True)
-            if value is not None and name not in TAGS
+            if value is not None and name not in self.tags
         )
-        return digest((label, geolocation, values))
+        return digest((*tags, values))
+
+    def kit(self, row: Row) -> tuple[str | None, str | None]:
+        """The tags by which kits that share a database are told apart."""
+        return row[self._others_from - 2], row[self._others_from - 1]
 
     def text(self, row: Row) -> str:
         """The row for somebody who wants to see why it was refused."""

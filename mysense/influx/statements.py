@@ -8,6 +8,7 @@ from typing import Any
 from mysense.influx.columns import Columns
 from mysense.influx.cursor import Cursor
 from mysense.influx.idents import Info
+from mysense.influx.kits import Stray
 from mysense.influx.naming import quote_identifier
 from mysense.influx.rows import Row
 
@@ -15,9 +16,25 @@ Result = Mapping[str, Any]
 """What the server answered to one statement."""
 
 
-def show_keys(database: str) -> str:
+def show_keys(cursor: Cursor) -> str:
     """The statement for fields and their types."""
-    return f'SHOW FIELD KEYS ON {quote_identifier(database)} FROM "data", "info"'
+    name = quote_identifier(cursor.database)
+    return f"SHOW FIELD KEYS ON {name} FROM {cursor.source('data')}, {cursor.source('info')}"
+
+
+def show_policies(database: str) -> str:
+    """The statement for the retention policies of a database."""
+    return f"SHOW RETENTION POLICIES ON {quote_identifier(database)}"
+
+
+def default_policy(result: Result) -> str:
+    """Of the answer to `show_policies`: the one that counts where none is named, or ""."""
+    for series in result.get("series", ()):
+        for row in series.get("values", ()):
+            policy = dict(zip(series["columns"], row, strict=True))
+            if policy.get("default"):
+                return str(policy["name"])
+    return ""
 
 
 def select(columns: str, source: str) -> str:
@@ -27,7 +44,7 @@ def select(columns: str, source: str) -> str:
 
 def count_values(cursor: Cursor, low: int, high: int, series: str = "data") -> str:
     """The statement for how many values there are from `low` to before `high`."""
-    columns = cursor.columns or Columns()
+    columns = cursor.known
     named = columns.count_data if series == "data" else columns.count_info
     return f"{select(named, cursor.source(series))} WHERE time >= {low}s AND time < {high}s"
 
@@ -35,7 +52,8 @@ def count_values(cursor: Cursor, low: int, high: int, series: str = "data") -> s
 def newest_infos(cursor: Cursor, columns: Columns, before: int) -> str:
     """The statement for the infos of each label that hold at `before`."""
     rows = select(columns.select_info, cursor.source("info"))
-    return f'{rows} WHERE time < {before}s GROUP BY "label" ORDER BY time DESC LIMIT 1'
+    tags = ", ".join(map(quote_identifier, ("label", *columns.kit)))
+    return f"{rows} WHERE time < {before}s GROUP BY {tags} ORDER BY time DESC LIMIT 1"
 
 
 def rows_of(result: Result) -> list[Row]:
@@ -49,17 +67,12 @@ def sum_of(result: Result) -> int:
     return sum(count or 0 for row in rows_of(result) for count in row[1:])
 
 
-def info_names(columns: Columns | None) -> list[str]:
-    """The names of an info's columns behind time and label."""
-    return [name for name, _ in (columns or Columns()).info_fields]
+def info_names(columns: Columns) -> list[str]:
+    """The names of an info's columns behind time and tags."""
+    return [name for name, _ in columns.info_fields]
 
 
-def infos_of(cursor: Cursor, rows: list[Row], columns: Columns | None = None) -> list[Info]:
+def infos_of(cursor: Cursor, rows: list[Row], columns: Columns | None = None) -> list[Info | Stray]:
     """The infos that `rows` hold."""
-    names = info_names(columns or cursor.columns)
-    return [cursor.infos.read(row, names) for row in rows]
-
-
-def is_not_there(reason: str) -> bool:
-    """Whether the server says that it has no such database, not that one may not read it."""
-    return reason.startswith("database not found")
+    names = info_names(columns or cursor.known)
+    return [cursor.kits.info(row, names) for row in rows]

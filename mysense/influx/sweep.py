@@ -21,8 +21,7 @@ from mysense.influx.collector import paused
 from mysense.influx.columns import Columns
 from mysense.influx.cursor import Cursor
 from mysense.influx.http import Answer
-from mysense.influx.idents import Idents
-from mysense.influx.joining import Joiner
+from mysense.influx.kits import Fresh
 from mysense.influx.ledger import HOUR, weight
 from mysense.influx.rows import Plan, Row
 from mysense.influx.statements import (
@@ -116,7 +115,7 @@ class Sweep:
         return items, moved
 
     def _take(self, step: Step) -> tuple[list[Item], Moved]:
-        columns = self._columns.get(step.cursor.database) or step.cursor.columns or Columns()
+        columns = self._columns.get(step.cursor.database) or step.cursor.known
         reply = self._ask(step, columns)
         self._steps.remove(step)
         if reply is None:
@@ -143,7 +142,7 @@ class Sweep:
         """The answer, or None where this database has none at the moment."""
         if step.cursor.failed or step.cursor.entry is None:
             return None
-        statements = [show_keys(step.cursor.database)]
+        statements = [show_keys(step.cursor)]
         if columns.data:  # else they are known next time
             statements += step.statements(columns)
         try:
@@ -182,7 +181,7 @@ class Count:
         """Find out which hours to read."""
         cursor = self.cursor
         for result in results[1:]:  # what is read from now on gets the idents that came late
-            cursor.idents.add(infos_of(cursor, rows_of(result), columns))
+            cursor.kits.add(infos_of(cursor, rows_of(result), columns))
         weights, rows = _count(results[0])
         cursor.ledger.forget(self._since // HOUR)
         for hour in [*cursor.ledger.hours]:
@@ -283,12 +282,11 @@ class Look:
         cursor.write()
         if not news:
             return []
-        idents = Idents(cursor.infos.plain)
+        kits = cursor.kits.without_idents()
         for result in results[1:]:
-            idents.add(infos_of(cursor, rows_of(result), columns))
+            kits.add(infos_of(cursor, rows_of(result), columns))
         plan.settle_tags(news)
-        joiner = Joiner(cursor.database, plan, idents.walk(), now + DAY)
-        return list(joiner.join(news, self._low - 1, ()))
+        return list(kits.join(plan, news, Fresh(self._low - 1, (), now + DAY)))
 
     def _is_steady(self, hour: int, rows: Batch) -> bool:
         """Whether everything seen at the look before is as it was; more may have come since."""
@@ -305,6 +303,6 @@ class Look:
 
 def _batch(data: list[Row], plan: Plan) -> Batch:
     seconds = array("q", [row[0] for row in data])
-    values = values_of(data, plan.tags_from)
+    values = values_of(data, plan.tags_from, len(plan.tags))
     labels = [row[plan.tags_from] for row in data]
     return Batch(seconds, labels, values, plan.marker.marks(data, values))

@@ -10,15 +10,19 @@ from mysense.influx.cursor import Cursor
 from mysense.influx.statements import (
     Result,
     count_values,
+    default_policy,
     infos_of,
     newest_infos,
     rows_of,
     select,
     show_keys,
+    show_policies,
     sum_of,
 )
 from mysense.influx.windows import Item, Window
 
+ROLL_UPS = "1h"  # the retention policy of means, which are no telegrams
+_NOTHING_LEFT = "nothing that was read is there any more"
 _PROBE = 100  # more rows than this behind the overlap are news in any case
 
 
@@ -58,12 +62,20 @@ class Keys:
 
     def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
-        self.statements = [show_keys(cursor.database)]
+        self.statements = [show_keys(cursor)]
+        if not cursor.reach.rp:
+            self.statements.append(show_policies(cursor.database))
 
     def take(self, results: Sequence[Result], _now: float) -> list[Item]:
         """Without a single column there is nothing to read: that is idle."""
-        self.cursor.know(Columns.read(results[0]))
-        self.cursor.idle = not (self.cursor.columns and self.cursor.columns.data)
+        cursor = self.cursor
+        if len(results) > 1 and default_policy(results[1]) == ROLL_UPS:
+            cursor.pass_over(f"its default retention policy is {ROLL_UPS}, that of roll-ups")
+            return []
+        cursor.know(Columns.read(results[0]))
+        if not cursor.known.data and cursor.entry is not None:
+            cursor.begin_anew(_NOTHING_LEFT)
+        cursor.idle = not cursor.known.data
         return []
 
 
@@ -74,7 +86,7 @@ class Begin:
 
     def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
-        columns = cursor.columns or Columns()
+        columns = cursor.known
         self._from = cursor.resume_at
         self.statements: list[str] = []
         if self._from is None:
@@ -96,7 +108,7 @@ class Begin:
             self.cursor.idle = not data
             return []
         self.cursor.low = self._from
-        self.cursor.idents.add(infos_of(self.cursor, rows))
+        self.cursor.kits.add(infos_of(self.cursor, rows))
         return []
 
 
@@ -150,7 +162,7 @@ class Missing:
 
     def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
-        columns = cursor.columns or Columns()
+        columns = cursor.known
         floor = cursor.reach.floor
         since = "" if floor is None else f"time >= {floor}s AND "
         rows = select(columns.select_data, cursor.source("data"))
@@ -165,5 +177,5 @@ class Missing:
         if older:
             self.cursor.accept_missing(told=not newest)
         else:
-            self.cursor.begin_anew("nothing that was read is there any more")
+            self.cursor.begin_anew(_NOTHING_LEFT)
         return []

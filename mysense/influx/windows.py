@@ -12,7 +12,8 @@ import attrs
 from mysense.influx.columns import TAGS, Columns
 from mysense.influx.cursor import Cursor, Read
 from mysense.influx.idents import Info
-from mysense.influx.joining import Joiner, refusal
+from mysense.influx.joining import refusal
+from mysense.influx.kits import Fresh, Stray
 from mysense.influx.rows import Row, as_text, digest
 from mysense.influx.statements import (
     Result,
@@ -41,6 +42,7 @@ class Found:
         before: how many values there are before the window, or None where that was not asked.
         counted: how many there are in it, counted after the rows were selected.
         now: the server's clock.
+        info_from: the column of the first field of `infos`.
     """
 
     data: list[Row]
@@ -49,11 +51,13 @@ class Found:
     before: int | None
     counted: int
     now: float
+    info_from: int
 
     @property
     def read(self) -> int:
         """How many values the rows have together."""
-        return sum(self.values) + sum(len(row) - 2 - row[2:].count(None) for row in self.infos)
+        fields = [row[self.info_from :] for row in self.infos]
+        return sum(self.values) + sum(len(some) - some.count(None) for some in fields)
 
     @property
     def end(self) -> int:
@@ -89,12 +93,12 @@ class Window:
         # one second is never cut: it would be cut at the same place for ever
         self._size = cursor.reach.bufsize if cursor.width > 1 else None
         self._found: Found | None = None
-        columns = cursor.columns or Columns()
+        columns = cursor.known
         self._has_info = bool(columns.info)
         self.statements = [self._ask("data", columns.select_data)]
         if self._has_info:
             self.statements.append(self._ask("info", columns.select_info))
-        self.statements.append(show_keys(cursor.database))
+        self.statements.append(show_keys(cursor))
         if before is not None:
             self.statements.append(count_values(cursor, before, low))
         self._counts = len(self.statements)
@@ -129,8 +133,7 @@ class Window:
         if cursor.read_upto != self.low:  # the window before this one was held up
             cursor.rewind()
             return []
-        known = cursor.columns or Columns()
-        if not known.covers(keys := Columns.read(results[1 + self._has_info])):
+        if not cursor.known.covers(keys := Columns.read(results[1 + self._has_info])):
             cursor.know(keys)
             cursor.rewind()
             return []
@@ -146,9 +149,11 @@ class Window:
     def _sort_out(self, results: Sequence[Result], now: float) -> Found:
         data = rows_of(results[0])
         infos = rows_of(results[1]) if self._has_info else []
-        values = values_of(data, self.cursor.plan.tags_from)
+        columns, plan = self.cursor.known, self.cursor.plan
+        values = values_of(data, plan.tags_from, len(columns.tags))
         before = None if self._before is None else sum_of(results[self._counts - 1])
-        return Found(data, infos, values, before, sum(map(sum_of, results[self._counts :])), now)
+        counted = sum(map(sum_of, results[self._counts :]))
+        return Found(data, infos, values, before, counted, now, columns.info_from)
 
     def _misses(self, found: Found) -> bool:
         """Whether the newest row that was given is not there."""
@@ -213,10 +218,11 @@ class Window:
             return []
         seconds = array("q", map(_time, data))
         batch = self._batch(found, seconds)
+        before = cursor.second
         items = self._give(found, cursor.unknown(data, values))
         if batch is not None:
             cursor.follow(self.low, batch)
-        if items:
+        if items or cursor.second != before:
             cursor.write()
         self._move(max(len(data), len(found.infos)))
         if self.high is not None or data:
@@ -244,20 +250,21 @@ class Window:
     def _give(self, found: Found, news: list[Row]) -> list[Item]:
         cursor = self.cursor
         infos = infos_of(cursor, found.infos)
-        cursor.idents.add(infos)
+        cursor.kits.add(infos)
         items = self._refused(infos, found.infos)
         cursor.plan.settle_tags(found.data)
         newest = cursor.second if cursor.second is not None else self.low - 1
-        joiner = Joiner(cursor.database, cursor.plan, cursor.idents.walk(), found.now + DAY)
-        items += joiner.join(news, newest, cursor.seen)
-        if items:
+        fresh = Fresh(newest, cursor.seen, found.now + DAY)
+        items += cursor.kits.join(cursor.plan, news, fresh)
+        if items or (news and news[-1][0] > newest):  # those may be of kits that nobody wants
             self._remember(found.data)
         return items
 
-    def _refused(self, found: list[Info], rows: list[Row]) -> list[Item]:
+    def _refused(self, found: list[Info | Stray], rows: list[Row]) -> list[Item]:
         """Infos of which something had to be left out, each told once."""
         items: list[Item] = []
-        names = ("time", "label tag", *info_names(self.cursor.columns))
+        columns = self.cursor.known
+        names = ("time", "label tag", *columns.kit, *info_names(columns))
         for info, row in zip(found, rows, strict=True):
             if info.fault and (known := digest(row)) not in self.cursor.seen:
                 self.cursor.seen[known] = info.time
@@ -288,7 +295,7 @@ class Window:
             wanted = cursor.width * min(4.0, 0.7 * size / max(rows, 1))
             cursor.width = max(cursor.width, int(wanted))
         if cursor.second is not None:
-            cursor.idents.forget(min(cursor.low or 0, cursor.second - cursor.reach.overlap))
+            cursor.kits.forget(min(cursor.low or 0, cursor.second - cursor.reach.overlap))
 
 
 def release(cursor: Cursor) -> list[Item]:
@@ -320,10 +327,10 @@ class Confirm:
         return []
 
 
-def values_of(data: list[Row], tags: int) -> array[int]:
-    """How many values of fields each row has; its tags stand from column `tags` on."""
-    some = slice(tags, tags + len(TAGS))
-    most = len(data[0]) - 1 - len(TAGS) if data else 0
+def values_of(data: list[Row], first: int, tags: int = len(TAGS)) -> array[int]:
+    """How many values of fields each row has; so many tags stand from column `first` on."""
+    some = slice(first, first + tags)
+    most = len(data[0]) - 1 - tags if data else 0
     return array("l", [most - row.count(None) + row[some].count(None) for row in data])
 
 

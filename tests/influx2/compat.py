@@ -113,6 +113,8 @@ class Compat:
             if name is None:
                 raise NotExecuted("database name required")
             found = self._mapping(visible, name, policy)
+            if all(one["database"] != name for one in visible):  # or it may not be read
+                raise NotExecuted(f"database not found: {name}")
             if found is None and policy is None:
                 raise NotExecuted(f"default retention policy not set for: {name}")
             if found is None:

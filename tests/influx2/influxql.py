@@ -65,16 +65,22 @@ def words(statement: list[Token]) -> str:
 def moved(statement: list[Token], place: Place) -> str:
     """The statement with every source and every `ON database` sent to where `place` says."""
     out, at = [], 0
+    on = database_of(statement)
+    keys = words(statement).startswith("SHOW FIELD KEYS") and " FROM " in words(statement)
     while at < len(statement):
         token = statement[at]
-        out.append(str(token))
         at += 1
         keyword = token.lower() if token.kind == "word" else ""
+        if keyword == "on" and keys:  # it only says of which database sources without one are
+            _, at = _name(statement, at)
+            continue
+        out.append(str(token))
         if keyword == "on":
             database, at = _name(statement, at)
             out.append(" " + place(database, None).partition(".")[0])
         elif keyword == "from":
-            at = _sources(statement, at, place, out)
+            show = words(statement).startswith("SHOW") and not keys
+            at = _sources(statement, at, None if show else place, out, on)
     return "".join(out)
 
 
@@ -86,8 +92,10 @@ def database_of(statement: list[Token]) -> str | None:
     return None
 
 
-def _sources(statement: list[Token], at: int, place: Place, out: list[str]) -> int:
-    show = words(statement).startswith("SHOW")  # there ON has the database, or the parameter db
+def _sources(
+    statement: list[Token], at: int, place: Place | None, out: list[str], on: str | None
+) -> int:
+    """`place` is None where ON has the database, or the parameter db."""
     while True:
         at = _skip(statement, at)
         if statement[at] == "(":
@@ -96,7 +104,7 @@ def _sources(statement: list[Token], at: int, place: Place, out: list[str]) -> i
         measurement = parts[-1]
         policy = parts[-2] if len(parts) > 1 else None
         database = parts[-3] if len(parts) > 2 else None
-        where = "" if show else place(_bare(database), _bare(policy)) + "."
+        where = place(_bare(database) or on, _bare(policy)) + "." if place else ""
         out.append(f" {where}{measurement}")
         after = _skip(statement, at)
         if after >= len(statement) or statement[after] != ",":

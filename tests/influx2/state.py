@@ -43,6 +43,7 @@ class State:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.virtual = True  # buckets answer to the names of databases, as since 2.4
         self.orgs: dict[str, Thing] = {}
         self.users: dict[str, Thing] = {}
         self.passwords: dict[str, str] = {}  # user id -> password
@@ -98,7 +99,7 @@ class State:
         for bucket in self.buckets.values():
             database, _, policy = bucket["name"].partition("/")
             pair = (database, policy or "autogen")
-            if bucket["orgID"] != org["id"] or bucket["type"] != "user" or pair in taken:
+            if bucket["orgID"] != org["id"] or pair in taken or not self.virtual:
                 continue
             default = not policy and database not in defaults
             found.append(_virtual(bucket, pair, default=default))
