@@ -85,6 +85,7 @@ class Dating:
             self._tell_hold(self.hold, new=before is None or before.kind != self.hold.kind)
         elif before is not None:
             self._said = float("-inf")
+            self._seconds = Seconds(self._clock, self._seconds.last)  # what it showed was wrong
             _log.warning("the clock is trusted now")
             self._report("clock", "trusted", "the clock is trusted now")
         elif jump:

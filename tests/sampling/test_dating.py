@@ -472,3 +472,18 @@ def test_the_log_reminds_once_an_hour(kit, caplog):
     """Who looks only there finds it, too."""
     kit.measure(125)
     assert caplog.text.count("telegrams wait for the right time") == 2  # it began before
+
+
+def test_a_start_in_the_future_leaves_no_trace(right):
+    """Set back by hours, then started weeks ahead, then right: no time is from those weeks."""
+    right.measure(2)
+    right.set(NOW - 6 * 3600)
+    right.measure(2)
+    right.stop()
+    right.set(NOW + 40 * DAY)
+    right.run()
+    right.measure(2)
+    right.set(NOW - 6 * 3600)
+    right.measure(1)
+    right.tick(3)
+    assert (right.waiting, max(right.stored.values()) < NOW + DAY) == ([], True), right.stored
