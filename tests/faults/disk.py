@@ -106,8 +106,9 @@ def removed(bench: Bench) -> Ledger:
     """Somebody deletes the state folder under a running kit: said; what was delivered stays."""
     kit, process = _running(bench, bench.folder / "state", 2000)
     shutil.rmtree(kit.journal.parent)
-    kit.end(process, None)
+    until(lambda: "journal" in kit.log.partition("output influxpub")[2], "it is said")
     assert "Traceback" not in kit.log
+    kit.end(process, None)
     kit.sections["radio"]["count"] = 2500
     kit.once()
     return bench.ledger(kit, injected=1)
