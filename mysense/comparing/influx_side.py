@@ -16,6 +16,7 @@ from mysense.influx.answers import Answer
 from mysense.influx.databases import Databases
 from mysense.influx.http import Server, ServerSettings
 from mysense.influx.idents import split_name
+from mysense.influx.layouts import ORG_BUCKET
 from mysense.influx.naming import quote_identifier, quote_string
 from mysense.plugin import Refusal
 from mysense.telegram import DAY, Telegram
@@ -37,7 +38,6 @@ class InfluxSide:
 
     Raises:
         Misconfigured: a file of certificates that is not there.
-        CompareError: a layout that cannot be read back.
     """
 
     def __init__(self, settings: ServerSettings, told: Told, name: str) -> None:
@@ -45,7 +45,9 @@ class InfluxSide:
         self.told = told
         self.knows_kits = hasattr(settings, "databases")
         self._rp: str = getattr(settings, "rp", "")
-        self._shared = _shared(settings, name)
+        self._shared = _shared(settings)
+        self._by_org = getattr(settings, "layout", "kit") == "org"
+        self._projects: set[str] | None = None  # of which there are rows, where that was asked
         self._settings = settings
         self._ahead = Ahead(settings)
         self._ahead.open()
@@ -60,18 +62,22 @@ class InfluxSide:
 
     def kits(self) -> list[str]:
         """Databases that may be of kits; those of others too, when only an output is configured."""
-        if self._shared:
-            return self._kits_of(self._shared)
         options = self._settings
         projects, serials = (getattr(options, part, _ANY) for part in ("projects", "serials"))
+        if self._shared:
+            pairs = self._pairs(self._shared)
+            return sorted(
+                {f"{p}_{s}" for p, s in pairs if projects.fullmatch(p) and serials.fullmatch(s)}
+            )
         named = getattr(options, "databases", ())
         return Databases(self._ahead, projects, serials, named).matching()
 
-    def _kits_of(self, database: str) -> list[str]:
+    def _pairs(self, database: str) -> set[tuple[str, str]]:
+        """Project and serial of all kits that share a database."""
         (result,) = self._asking.ask(f'SHOW SERIES ON {quote_identifier(database)} FROM "data"')
         keys = [row[0] for series in result.get("series", ()) for row in series["values"]]
         found = ((_PROJECT.search(key), _SERIAL.search(key)) for key in keys)
-        return sorted({f"{one[1]}_{two[1]}" for one, two in found if one and two})
+        return {(project[1], serial[1]) for project, serial in found if project and serial}
 
     def span(self, kit: str, low: int, high: int) -> tuple[int, int] | None:
         """The first and the last second."""
@@ -150,8 +156,21 @@ class InfluxSide:
     def _source(self, kit: str) -> Source:
         if not self._shared:
             return Source(kit, self._rp)
-        tags = zip(("project", "serial"), split_name(kit), strict=True)
+        pair = split_name(kit)
+        if self._by_org:
+            self._check_org(pair[0])
+        tags = zip(("project", "serial"), pair, strict=True)
         return Source(self._shared, self._rp, tuple(tags))
+
+    def _check_org(self, project: str) -> None:
+        """Without a row of a project it may be that another organisation answers."""
+        if self._projects is None:
+            self._projects = {one for one, _ in self._pairs(self._shared)}
+        if project not in self._projects:
+            raise CompareError(
+                f"{self.name}: nothing of project {project} can be read; with layout = org a token "
+                f"reads its own organisation alone: compare with one of organisation {project}"
+            )
 
     def _spooled(self, database: Database) -> SpooledSide:
         if self._spool is None:
@@ -165,11 +184,11 @@ class InfluxSide:
             spool.close()
 
 
-def _shared(settings: ServerSettings, name: str) -> str:
+def _shared(settings: ServerSettings) -> str:
     """The one database of all kits; "" where each has its own."""
     layout = getattr(settings, "layout", "kit")
-    if layout not in ("kit", "shared"):
-        raise CompareError(f"{name}: layout = {layout} cannot be read back")
+    if layout == "org":
+        return ORG_BUCKET
     return str(getattr(settings, "database", "")) if layout == "shared" else ""
 
 

@@ -72,6 +72,12 @@ class Source:
         """What a WHERE needs besides the time."""
         return "".join(f' AND "{name}"::tag = {quote_string(text)}' for name, text in self.tags)
 
+    @property
+    def keys(self) -> str:
+        """The statement for fields and their types."""
+        name = quote_identifier(self.database)
+        return f"SHOW FIELD KEYS ON {name} FROM {self.series('data')}, {self.series('info')}"
+
     def series(self, name: str) -> str:
         """A series as FROM takes it."""
         rp = quote_identifier(self.rp) if self.rp else ""
@@ -92,8 +98,7 @@ class Database:
         self.source = source
         self._asking = asking
         self._infos = InfoReader(kit)
-        keys = f'SHOW FIELD KEYS ON {quote_identifier(source.database)} FROM "data", "info"'
-        self.columns = Columns.read(asking.ask(keys)[0])
+        self.columns = Columns.read(asking.ask(source.keys)[0])
         self.plan = Plan(self.columns)
 
     @property

@@ -104,8 +104,25 @@ class Compat:
             return [_table("databases", ["name"], [[name] for name in names])]
         if words.startswith("SHOW RETENTION POLICIES"):
             return [self._policies(asked, statement, visible)]
+        if words.startswith("DELETE FROM"):
+            return self._delete(asked.query.get("db", ""), statement, visible)
         if not words.startswith(_FORWARDED) or " INTO " in words:
             return [{"error": f"not implemented: {' '.join(words.split()[:2])}"}]
+        return self._forward(asked, statement, visible)
+
+    def _delete(
+        self, database: str, statement: list[influxql.Token], visible: list[Thing]
+    ) -> list[dict[str, Any]]:
+        """Points of the default bucket; its sources cannot be qualified."""
+        found = self._mapping(visible, database, None)
+        if found is None:
+            raise NotExecuted(f"default retention policy not set for: {database}")
+        return self._api.engine.query("".join(statement), {"db": found["bucketID"]})
+
+    def _forward(
+        self, asked: Asked, statement: list[influxql.Token], visible: list[Thing]
+    ) -> list[dict[str, Any]]:
+        words = influxql.words(statement)
         default = asked.query.get("db") or None
 
         def place(database: str | None, policy: str | None) -> str:
