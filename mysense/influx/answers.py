@@ -126,6 +126,7 @@ def _message(content: bytes) -> str:
         told = json.loads(text)
     except ValueError:
         told = None
+        text = text.removeprefix('{"error":"')  # so long that its end was not read
     if isinstance(told, dict):  # 1.x and 3 say `error`, 2.x says `code` and `message`
         said = told.get("error") or told.get("message")
         text = said if isinstance(said, str) else text

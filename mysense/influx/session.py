@@ -23,6 +23,8 @@ from urllib3.response import HTTPResponse
 from mysense.influx.answers import Cut
 
 MSGPACK = "application/x-msgpack"
+MAX_ANSWER = 100_000_000  # bytes, of what was asked for; a small machine has not much more
+MAX_REFUSAL = 262_144  # bytes; a server repeats what it refuses, which may be long
 
 
 class Wire:
@@ -217,16 +219,33 @@ class Session(requests.Session):
 
 
 def _read(response: requests.Response) -> None:
-    """Read the whole answer; of a refusal that cannot be decoded the status alone counts."""
+    """Read the whole answer, but no more than fits: of a refusal the beginning is enough.
+
+    Of a refusal that cannot be decoded the status alone counts.
+    """
+    good = response.status_code < HTTPStatus.MULTIPLE_CHOICES
     try:
-        response.content  # noqa: B018  # reading it is what it is for
+        content = _at_most(response, MAX_ANSWER if good else MAX_REFUSAL)
     except requests.exceptions.ContentDecodingError:
-        if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+        if good:
             raise
-        response._content = (
-            b"(an answer that cannot be decoded)"  # there is no public way to say it
-        )
+        content = b"(an answer that cannot be decoded)"
         response.close()
+    if good and len(content) > MAX_ANSWER:
+        raise Cut(f"an answer of more than {MAX_ANSWER / 1e6:.0f} MB, which is too much")
+    response._content = content  # there is no public way to say it
+    response._content_consumed = True  # type: ignore[attr-defined]  # as its own method does
+
+
+def _at_most(response: requests.Response, most: int) -> bytes:
+    """The answer, or where it is longer a beginning of more than `most` bytes."""
+    content = bytearray()
+    for chunk in response.iter_content(65_536):
+        content += chunk
+        if len(content) > most:
+            response.close()
+            break
+    return bytes(content)
 
 
 class _Adapter(HTTPAdapter):

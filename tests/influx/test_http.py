@@ -215,6 +215,31 @@ def test_a_server_that_drips_does_not_hold_us(drip):
         assert 0.9 < seconds_until_given_up(lambda: server.query("x")) < 2
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_of_a_refusal_without_end_the_beginning_is_read(chunked):
+    """It neither fills the memory nor hides what the server begins with."""
+    part = b'{"error":"partial write: unable to parse ' + b"x" * 1_000_000
+    if chunked:
+        body = b"%x\r\n%s\r\n" % (len(part), part)  # and no last chunk
+        endless = b"HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    else:
+        endless = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 500000000\r\n\r\n" + part
+    with Stub(endless, STORED) as stub, opened(port=stub.port, timeout=30) as server:
+        with pytest.raises(Answer, match=r"^400: partial write: unable to parse x"):
+            server.write("x", LINE)
+        server.write("x", LINE)
+
+
+def test_an_answer_that_does_not_fit_into_memory_is_not_read(monkeypatch):
+    """A query whose answer has no end is given up, and the next one is answered."""
+    monkeypatch.setattr("mysense.influx.session.MAX_ANSWER", 200_000)
+    much, little = answer("200 OK", b"x" * 1_000_000), answer("200 OK", b"{}")
+    with Stub(much, little) as stub, opened(port=stub.port) as server:
+        with pytest.raises(RetryLater, match="an answer of more than 0 MB"):
+            server.query("SHOW DATABASES")
+        assert server.query("SHOW DATABASES") == b"{}"
+
+
 def test_a_server_that_never_answers_is_given_up(new_influxd):
     """It takes the connection and stands still."""
     influxd = new_influxd()
