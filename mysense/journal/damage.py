@@ -56,12 +56,11 @@ def is_full(wrong: BaseException) -> bool:
     return getattr(wrong, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
-def look_over(db: sqlite3.Connection, *, thorough: bool = False) -> None:
+def look_over(db: sqlite3.Connection) -> None:
     """Look for damage: in all of a small journal, in the most used parts of a large one.
 
     Args:
         db: a journal of the current format.
-        thorough: look at all of a large one, too; that takes as long as reading it.
 
     Raises:
         Damaged, sqlite3.DatabaseError: there is some.
@@ -70,8 +69,8 @@ def look_over(db: sqlite3.Connection, *, thorough: bool = False) -> None:
     if missing := TABLES - names:
         raise Damaged(f"it has no table {min(missing)}")
     pages, size = (db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("page_count", "page_size"))
-    if thorough or pages * size <= _SMALL:
-        _check(db, f"PRAGMA {'integrity' if thorough else 'quick'}_check(1)")
+    if pages * size <= _SMALL:
+        _check(db, "PRAGMA quick_check(1)")
         return
     for name in sorted(names - {"telegrams"}):
         _check(db, f"PRAGMA quick_check('{name}')")

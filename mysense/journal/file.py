@@ -12,19 +12,20 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mysense.errors import JournalError
 from mysense.journal import missing
-from mysense.journal.damage import Failed, is_certain, is_damage, is_full, is_io, look_over
+from mysense.journal.damage import Failed, is_certain, is_damage, is_full, is_io
 from mysense.journal.disk import hindrance
 from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE
-from mysense.journal.opening import BUSY, Opening, lock_file
+from mysense.journal.opening import Opening, lock_file
 from mysense.trials import Trials
 
-_CERTAIN = 3  # errors after which damage is believed that a check does not find
+_CERTAIN = 2  # errors after which damage is believed, if they came
+_WHILE = 1800.0  # seconds from each other at most
 _LOG_PAGES = 250  # of the write-ahead log, before it is worked into the file
 _LOG_PAGES_BULK = 1000  # that is seldom, and needs 4 MB
 _TRIES = 3  # of what nobody would try again later
@@ -58,7 +59,7 @@ class File:
         self._stale = False  # whether what is remembered may have been rolled back
         self._doubted = False  # whether the disk failed, and nobody looked since
         self._crammed = False  # whether the disk was full, and no room was made since
-        self._suspected = 0  # errors that told of damage which a check did not find
+        self._suspected: list[float] = []  # when an error told of damage, monotonic
         self._mend_at = float("-inf")  # when a salvage may be tried, monotonic
         with ExitStack() as undo:
             try:
@@ -206,29 +207,23 @@ class File:
             if time.monotonic() < self._mend_at:
                 return
             try:
-                reason = self._verdict(wrong)
-                if reason:
-                    self._renew(reason)
+                if self._believes(wrong):
+                    self._renew(str(wrong))
             except (OSError, sqlite3.Error) as why:
                 self._mend_at = time.monotonic() + _MEND_AGAIN
                 _log.error("journal %s is damaged, and cannot be salvaged now: %s", self.path, why)
 
-    def _verdict(self, wrong: Exception) -> str:
-        self._suspected += 1
-        if is_certain(wrong) or self._suspected >= _CERTAIN:
-            return str(wrong)
-        try:
-            with closing(sqlite3.connect(self.path, isolation_level=None, timeout=BUSY)) as db:
-                look_over(db, thorough=True)
-        except (sqlite3.Error, UnicodeDecodeError) as found:
-            return str(found) if is_damage(found) else ""
-        return ""
+    def _believes(self, wrong: Exception) -> bool:
+        """Whether it is damage: seen in what was read, or told more than once in a while."""
+        now = time.monotonic()
+        self._suspected = [then for then in self._suspected if now - then < _WHILE] + [now]
+        return is_certain(wrong) or len(self._suspected) >= _CERTAIN
 
     def _renew(self, reason: str) -> None:
         self._opening.salvage(reason)
         old, self._db = self._db, self._opening.connect()
         old.close()
-        self._doubted, self._suspected = False, 0
+        self._doubted, self._suspected = False, []
         self._remember()
 
     @property

@@ -7,7 +7,7 @@ that is no longer in use. Formats: https://www.sqlite.org/fileformat2.html, sect
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,10 @@ _KINDS = [13 + 2 * len(kind) for kind in (Telegram.kind, Point.kind)]  # how tex
 _WHOLE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}  # bytes of whole numbers, by the type a record tells
 
 
-def telegrams(path: Path, tick: Callable[[], None]) -> Iterator[list[Row]]:
+def telegrams(path: Path) -> Iterator[list[Row]]:
     """What may be rows of `telegrams`, page by page: from the file, then from the log."""
     size = page_size(path)
     for at, block in blocks(path):
-        tick()
         for start in range(0, len(block), size):
             if at + start > 0:
                 yield list(rows(block[start : start + size]))

@@ -6,9 +6,9 @@ import fcntl
 import logging
 import os
 import sqlite3
-import time
-from collections.abc import Callable
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from mysense.journal.pages import beside, create_private, lost_frames, read_only
 from mysense.journal.salvage import clear, finish, salvage
 from mysense.journal.tables import Tables, whose
 
-BUSY = 0.5  # seconds to wait for a foreign writer; all who write here try again later
+_BUSY = 0.5  # seconds to wait for a foreign writer; all who write here try again later
 _TELL_EVERY = 5.0  # seconds between two signs of life to the service manager
+_LONGEST = 3600.0
 _log = logging.getLogger("mysense.journal")
 
 
@@ -81,7 +82,9 @@ class Opening:
         Raises:
             JournalError, sqlite3.Error: it is not, or cannot be opened.
         """
-        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=BUSY)
+        db = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY
+        )
         try:
             self._prepare(db)
             look_over(db)
@@ -127,7 +130,8 @@ class Opening:
         """
         _log.error("journal %s is damaged: %s; saving what is whole", self.path, reason)
         try:
-            _log.error("%s", salvage(self.path, reason, self.now, _signs_of_life()))
+            with _signs_of_life():
+                _log.error("%s", salvage(self.path, reason, self.now))
         except sqlite3.Error as wrong:
             raise JournalError(
                 f"journal {self.path} is damaged ({reason}), and what is whole cannot be saved: "
@@ -146,20 +150,27 @@ def _ours(path: Path) -> bool:
         copy.unlink(missing_ok=True)
 
 
-def _signs_of_life() -> Callable[[], None]:
-    """Tells the service manager now and then that this takes its time."""
+@contextmanager
+def _signs_of_life() -> Iterator[None]:
+    """Meanwhile the service manager is told that this takes its time; for an hour at most.
+
+    In a thread of its own, because a single statement of SQLite may take minutes.
+    """
     from mysense.service import Service
 
-    service, last = Service(), [float("-inf")]
+    done, service = threading.Event(), Service()
 
     def tell() -> None:
-        if time.monotonic() - last[0] > _TELL_EVERY:
-            last[0] = time.monotonic()
-            service.tell(
-                "EXTEND_TIMEOUT_USEC=60000000", "WATCHDOG=1", "STATUS=salvaging the journal"
-            )
+        for _ in range(int(_LONGEST / _TELL_EVERY)):
+            service.tell("EXTEND_TIMEOUT_USEC=60000000", "WATCHDOG=1", "STATUS=saving the journal")
+            if done.wait(_TELL_EVERY):
+                return
 
-    return tell
+    threading.Thread(target=tell, name="signs of life", daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def lock_file(path: Path) -> tuple[Any, bool]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
@@ -55,7 +55,7 @@ def lost_frames(path: Path) -> bool:
     return False
 
 
-def rescue(path: Path, target: Path, tick: Callable[[], None] = lambda: None) -> None:
+def rescue(path: Path, target: Path) -> None:
     """Copy a journal as far as it can be read, its write-ahead log worked in, its header mended.
 
     The copy is not to be written to, and not to be trusted: tables have to be read from it
@@ -70,7 +70,6 @@ def rescue(path: Path, target: Path, tick: Callable[[], None] = lambda: None) ->
         for at, block in blocks(path):
             copy.seek(at)
             copy.write(block)
-            tick()
         for frame in _committed(beside(path, "-wal")):
             copy.seek((frame.page - 1) * size)
             copy.write(frame.data)

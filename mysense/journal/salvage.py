@@ -23,21 +23,14 @@ from mysense.journal.tables import Tables
 
 _READY = ".salvaged-"  # complete, and to be put in place
 
-Tick = Callable[[], None]
 
-
-def _nothing() -> None:
-    """Tell nobody that it goes on."""
-
-
-def salvage(path: Path, reason: str, now: Callable[[], float], tick: Tick = _nothing) -> str:
+def salvage(path: Path, reason: str, now: Callable[[], float]) -> str:
     """Move a damaged journal aside and put a new one in its place with all that is whole.
 
     Args:
         path: the journal; connections to it see the old one until they are opened anew.
         reason: what is wrong with it.
         now: the wall clock.
-        tick: called now and then.
 
     Returns:
         what was saved and what was not, in a sentence.
@@ -49,9 +42,9 @@ def salvage(path: Path, reason: str, now: Callable[[], float], tick: Tick = _not
     fresh, copy = beside(path, ".salvage"), beside(path, ".rescue")
     clear(path)
     try:
-        with closing(_source(path, copy, tick)) as old:
+        with closing(_source(path, copy)) as old:
             reason = f"damaged ({reason}), kept as {path.name}.damaged-{stamp}"
-            told = fill(fresh, Tables(old, tick), partial(telegrams, path, tick), reason, now())
+            told = fill(fresh, Tables(old), partial(telegrams, path), reason, now())
         with fresh.open("rb") as stream:
             os.fsync(stream.fileno())
         fresh.rename(beside(path, _READY + stamp))
@@ -109,12 +102,12 @@ def _sync_folder(folder: Path) -> None:
         os.close(number)
 
 
-def _source(path: Path, copy: Path, tick: Tick) -> sqlite3.Connection:
+def _source(path: Path, copy: Path) -> sqlite3.Connection:
     """The old journal to read from; a mended copy where SQLite itself could not get at it."""
     if _readable(path):
         uri = f"{path.resolve().as_uri()}?mode=ro"
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    rescue(path, copy, tick)
+    rescue(path, copy)
     return read_only(copy)
 
 

@@ -75,7 +75,7 @@ class _Filling:
         self._db, self._old, self._leaves, self._reason, self._at = db, old, leaves, reason, at
         sequence = dict(row for row in old.listed("SELECT * FROM sqlite_sequence") if len(row) == 2)
         self._numbers = {name: n for name, n in sequence.items() if isinstance(n, int) and n >= 0}
-        self._orphans: set[int] = set()
+        db.execute("CREATE TEMP TABLE orphans (seq INTEGER PRIMARY KEY)")
 
     def all(self) -> str:
         self._identities()
@@ -156,21 +156,16 @@ class _Filling:
     def _adopt(self, row: Row) -> None:
         """Keep a telegram of which nobody knows whose it is as a dead letter."""
         there = "SELECT 1 FROM telegrams WHERE seq = ? OR (source = ? AND time = ?)"
-        if row[0] in self._orphans or self._db.execute(there, (row[0], *row[2:4])).fetchone():
+        if self._db.execute(there, (row[0], *row[2:4])).fetchone():
             return
-        self._db.execute(_ORPHAN, (row[2], row[3], row[6], row[7]))
-        self._orphans.add(row[0])
+        if self._db.execute("INSERT OR IGNORE INTO temp.orphans VALUES (?)", row[:1]).rowcount:
+            self._db.execute(_ORPHAN, (row[2], row[3], row[6], row[7]))
 
     def _indexed(self) -> int:
         """Note what the index knows of telegrams that are lost; returns the highest number."""
-        for order in ("", " ORDER BY source DESC, time DESC"):
-            rows = self._old.listed(_INDEX + order)
-            whole = [row for row in rows if all(isinstance(n, int) and n >= 0 for n in row)]
-            self._db.executemany(
-                "INSERT OR IGNORE INTO temp.lost SELECT ?1, ?2, ?3"
-                " WHERE NOT EXISTS (SELECT 1 FROM telegrams WHERE seq = ?1)",
-                whole,
-            )
+        last = self._numbers.get("telegrams", 0)
+        if self._holes(last) and not self._old.each(_INDEX, self._lose):
+            self._old.each(_INDEX + " ORDER BY source DESC, time DESC", self._lose)
         (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM telegrams").fetchone()
         head = self._numbers.get("telegrams")
         if head is None or head < last:
@@ -179,6 +174,13 @@ class _Filling:
         self._db.execute("DELETE FROM temp.lost WHERE seq > ?", (head,))
         self._db.execute(_HOURS)
         return int(head)
+
+    def _lose(self, rows: list[Row]) -> None:
+        self._db.executemany(
+            "INSERT OR IGNORE INTO temp.lost SELECT ?1, ?2, ?3"
+            " WHERE NOT EXISTS (SELECT 1 FROM telegrams WHERE seq = ?1)",
+            [row for row in rows if all(isinstance(n, int) and n >= 0 for n in row)],
+        )
 
     # -- other tables -----------------------------------------------------------------------------
 
@@ -192,32 +194,33 @@ class _Filling:
         columns = self._old.columns(name)
         rows = self._old.keyed(name)
         if good is not None:
-            rows = [row for row in rows if self._fits(name, columns, row)]
+            rows = list(filter(self._fitting(name, columns), rows))
             rows = [row for row in rows if good(dict(zip(columns, row, strict=True)))]
         self._insert(name, columns, rows)
 
     def _insert(self, name: str, columns: list[str], rows: list[Row]) -> None:
-        good = [row for row in rows if self._fits(name, columns, row)]
+        fits = self._fitting(name, columns)
+        good = [row for row in rows if fits(row)]
         if not good:
             return
         marks = ", ".join("?" * len(columns))
         query = f"INSERT OR IGNORE INTO {name} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  # names of our own tables
         self._db.executemany(query, good)
 
-    def _fits(self, name: str, columns: list[str], row: Row) -> bool:
-        """Whether the values are of the types that were declared, and JSON is JSON."""
-        declared = {column[1]: column for column in self._db.execute(f"PRAGMA table_info({name})")}
-        for column, value in zip(columns, row, strict=True):
-            if column not in declared:
+    def _fitting(self, name: str, columns: list[str]) -> Callable[[Row], bool]:
+        """Tells whether the values of a row are of the declared types, and JSON is JSON."""
+        table = self._db.execute(f"PRAGMA table_info({name})")
+        declared = {column[1]: (_TYPES.get(column[2]), column[3]) for column in table}
+        known = all(column in declared for column in columns)
+
+        def fits(row: Row) -> bool:
+            values = dict(zip(columns, row, strict=True))
+            if not known or not all(_fits(values[name], *declared[name]) for name in values):
                 return False
-            wanted, needed = _TYPES.get(declared[column][2]), declared[column][3]
-            if value is None and not needed:
-                continue
-            if wanted is not None and not isinstance(value, wanted):
-                return False
-        values = dict(zip(columns, row, strict=True))
-        is_json = name == "positions" or (name == "aside" and values["ident"] is not None)
-        return not is_json or good_json(values["value" if name == "positions" else "data"])
+            is_json = name == "positions" or (name == "aside" and values["ident"] is not None)
+            return not is_json or good_json(values["value" if name == "positions" else "data"])
+
+        return fits
 
     # -- what to say ------------------------------------------------------------------------------
 
@@ -235,8 +238,9 @@ class _Filling:
             if lost
             else "no telegram is known to be lost"
         )
-        if self._orphans:
-            told += f"; {len(self._orphans)} have lost their ident and are dead letters"
+        (orphans,) = db.execute("SELECT count(*) FROM temp.orphans").fetchone()
+        if orphans:
+            told += f"; {orphans} have lost their ident and are dead letters"
         entry = (self._at, "journal", "salvaged", told)
         db.execute("INSERT INTO events (at, who, kind, text) VALUES (?, ?, ?, ?)", entry)
         return told
@@ -249,3 +253,9 @@ class _Filling:
         names = [name for (name,) in self._db.execute("SELECT name FROM outputs ORDER BY name")]
         found.append(f"the places of {', '.join(names)}" if names else "no output's place")
         return ", ".join(found)
+
+
+def _fits(value: object, wanted: tuple[type, ...] | None, needed: bool) -> bool:  # noqa: FBT001  # as SQLite tells it
+    if value is None:
+        return not needed
+    return wanted is None or isinstance(value, wanted)

@@ -26,12 +26,10 @@ class Tables:
 
     Args:
         db: read-only.
-        tick: called now and then: it takes long where much is damaged.
     """
 
-    def __init__(self, db: sqlite3.Connection, tick: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._tick = tick
 
     def columns(self, table: str) -> list[str]:
         """The names of a table's columns; none where there is no such table."""
@@ -59,7 +57,6 @@ class Tables:
         while ranges and failures < _FAILURES:
             low, high = ranges.pop()
             rows = self._try(query, low, high, _CHUNK)
-            self._tick()
             if rows is None:
                 failures += 1
                 least = _SMALL if failures > _MANY else 1
@@ -85,12 +82,23 @@ class Tables:
     def listed(self, query: str) -> list[Row]:
         """The rows of a query up to the first that cannot be read."""
         rows: list[Row] = []
+        self.each(query, rows.extend)
+        return rows
+
+    def each(self, query: str, take: Callable[[list[Row]], object]) -> bool:
+        """The same in parts, for many rows; returns whether all could be read."""
+        part: list[Row] = []
         try:
             for row in self._db.execute(query):
-                rows.append(row)  # noqa: PERF402  # those before an error are wanted
+                part.append(row)
+                if len(part) == _CHUNK:
+                    take(part)
+                    part = []
         except (sqlite3.DatabaseError, ValueError, OverflowError):
-            pass
-        return rows
+            return False
+        finally:
+            take(part)
+        return True
 
     def keyed(self, table: str) -> list[Row]:
         """The rows of a table without row numbers, from both ends up to what cannot be read."""

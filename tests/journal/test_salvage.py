@@ -257,10 +257,10 @@ def test_garbage_anywhere(path, seed):
     path.write_bytes(data)
     journal = Journal(path)
     with View(path, journal.mend) as view:
-        try:
-            view.rows(0, 10**6, 10**9)
-        except sqlite3.Error:
-            view.rows(0, 10**6, 10**9)  # it was mended meanwhile
+        for _ in range(2):
+            with suppress(sqlite3.Error):  # it is mended meanwhile
+                view.rows(0, 10**6, 10**9)
+        view.rows(0, 10**6, 10**9)
     journal.close()
     Journal(path).close()
     with View(path) as view:
@@ -355,8 +355,9 @@ def test_writing_goes_on_after_damage(path):
     journal = Journal(path)
     over(path, root(path, "telegrams"), bytes(PAGE))
     journal._db.execute("PRAGMA cache_size = 0")
-    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
-        journal.append([numbered(COUNT)])
+    for _ in range(2):
+        with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+            journal.append([numbered(COUNT)])
     assert journal.append([numbered(COUNT)]).stored == 1
     journal.close()
     assert numbers(path) == EVERY | {COUNT + 1}
