@@ -90,7 +90,10 @@ def test_projects_and_serials_are_tags(influxd, database, shared):
     write(influxd, database, *lines)
     chosen = {"projects": re.compile("bdp", re.IGNORECASE), "serials": re.compile("a|c")}
     items, position = read(influxd, **shared, **chosen)
-    assert ([item.kit for item in items], position[database][0]) == (["BdP_a"], T + 3)
+    write(influxd, database, f"data,project=X,serial=a v=1 {T + 9}")
+    none, position = read(influxd, position, **shared, **chosen)
+    assert [item.kit for item in items] == ["BdP_a"]
+    assert (none, position[database][0]) == ([], T + 9)
 
 
 def test_kits_that_were_left_out_are_not_read_later_without_a_word(

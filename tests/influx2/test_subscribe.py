@@ -270,6 +270,16 @@ def test_two_kits_of_one_organisation_in_one_second(site):
     ]
 
 
+def test_equal_rows_of_two_kits_are_two(site):
+    """Also where the second one comes a little later, into the overlap."""
+    site.write("a", "v=1")
+    with subscriber(site.influx2, **site.reader()) as made:
+        _, position = drain(made)
+        site.write("b", "v=1")
+        items, _ = drain(made, position)
+    assert shown(items) == [(f"{site.project}_b", 0, {"v": 1.0})]
+
+
 def roll_up(site, bucket, at=0):
     """A row as the task for `bucket` writes it, in the bucket of roll-ups."""
     tags = "" if site.layout == "kit" else f",project={site.project},serial=a"
