@@ -31,7 +31,7 @@ _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 
 def line(telegram: Measured, *, identity: bool = False) -> str:
-    """One telegram, or point, as a line of JSON Lines, without the line's end, with its identity or not."""
+    """One telegram, or point, as a line without its end; with the telegram's identity or not."""
     source = telegram.to_json()
     if identity and isinstance(telegram, Telegram):
         source["id"] = telegram.identity

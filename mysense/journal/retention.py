@@ -28,6 +28,7 @@ _HOURS = (
     " SELECT source, time / 3600, count(*) FROM telegrams WHERE seq <= ? GROUP BY 1, 2"
     " ON CONFLICT (source, hour) DO UPDATE SET count = count + excluded.count"
 )
+_ENDS = "SELECT (SELECT min(seq) FROM telegrams), (SELECT max(seq) FROM telegrams)"  # no scan
 _log = logging.getLogger("mysense.journal")
 
 
@@ -159,7 +160,7 @@ class _Step:
 
     def share_unsent(self) -> float:
         """Which part of the telegrams here still waits for some running output."""
-        first, last = self.db.execute("SELECT min(seq), max(seq) FROM telegrams").fetchone()
+        first, last = self.db.execute(_ENDS).fetchone()
         running = self.db.execute("SELECT count(*) FROM outputs").fetchone()[0]
         if first is None or not running:
             return 0.0

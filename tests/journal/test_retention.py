@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from mysense.journal import Journal, Outcome
@@ -281,15 +279,15 @@ def test_a_trim_that_drops_nothing_reads_next_to_nothing(journal, now):
     """Once a minute on a small machine, whatever the journal holds."""
     _million(journal, now())
     settle_all(journal, "x")
-    start = time.perf_counter()
-    for _ in range(10):
-        trim(journal, NEVER, 30, now)
-    assert time.perf_counter() - start < 1.0
+    trim(journal, NEVER, 30, now)
+    steps = Steps(journal)
+    trim(journal, NEVER, 30, now)
+    assert steps.taken() < 200  # thousands; there are three hundred thousand telegrams
 
 
 @pytest.mark.parametrize("delivered", [True, False])
 def test_dropping_is_linear(journal, now, delivered):
-    """Dropping the whole journal takes a chunk's work for each chunk: none searches what is left."""
+    """A chunk takes as much work when much is left as when little is: none searches the rest."""
     _million(journal, now())
     settle_all(journal, "x") if delivered else journal.register("x")
     steps = Steps(journal)

@@ -37,7 +37,7 @@ def test_fault_while_open(kind, wrong, reason):
         start = time.monotonic()
         with pytest.raises(wrong, match=reason):
             sensor.read()
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("kind", ["nack", "unplug", "stuck-ff", "stuck-00", "garbage"])

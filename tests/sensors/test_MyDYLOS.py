@@ -169,7 +169,7 @@ def test_interrupt(bench):
     began = time.monotonic()
     with pytest.raises(Transient, match="ended from outside"):
         bench.dylos.read()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
 
 
 def test_interrupt_before_opening(bench):
