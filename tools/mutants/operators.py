@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import parso  # first: cosmic-ray imports its parts in an order that is not theirs
@@ -31,7 +31,16 @@ _SQL = re.compile(
     r"\b(SELECT|INSERT|UPDATE|DELETE|WHERE|FROM|VALUES|SET|ORDER BY|GROUP BY|JOIN|PRAGMA|BEGIN"
     r"|COMMIT|ROLLBACK|ON CONFLICT|CREATE|ALTER|journal_mode|synchronous|HAVING|UNION)\b"
 )
-_SAYS_ELSE = (  # what may stand in SQL, and what it becomes
+
+
+def _another(found: re.Match[str]) -> str:
+    """Another number: for yes no, for no yes."""
+    return {"0": "1", "1": "0"}.get(found[0], f"{found[0]}1")
+
+
+_SAYS_ELSE: tuple[
+    tuple[str, str | Callable[[re.Match[str]], str]], ...
+] = (  # what may stand in SQL, and what it becomes
     (r" >= ", " > "),
     (r" > ", " >= "),
     (r" <= ", " < "),
@@ -64,7 +73,7 @@ _SAYS_ELSE = (  # what may stand in SQL, and what it becomes
     (r"\bCOMMIT\b", "ROLLBACK"),
     (r"\bROLLBACK\b", "COMMIT"),
     (r"= NULL\b", "= 1"),
-    (r"(?<![\w?.'])(\d+)(?![\w.'])", r"\g<1>1"),
+    (r"(?<![\w?.'])(?<!SELECT )(\d+)(?![\w.'])", _another),
     (r"'(\w[^']*)'", r"'not \1'"),
 )
 
@@ -148,7 +157,7 @@ class SayElse(_Ours):
             return
         for pattern, other in _SAYS_ELSE:
             for found in re.finditer(pattern, node.value):
-                said = found.expand(other)
+                said = other(found) if callable(other) else found.expand(other)
                 text = node.value[: found.start()] + said + node.value[found.end() :]
                 yield _leaf(node.prefix + text)
 

@@ -20,6 +20,7 @@ from tools.mutants.making import Mutant
 _LONGER = 5.0  # times as long as without a mutant, and
 _ATLEAST = 5.0  # seconds more, may a test take
 _MEMORY, _FILE = 4_000_000_000, 500_000_000  # bytes
+_FIRST = 6  # tests that are tried before all others
 _LARGE = ("pytest", "hypothesis", "hypothesis.stateful", "attrs", "cattrs", "orjson", "influxdb")
 _OPTIONS = (
     *("-x", "-q", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=0"),
@@ -68,6 +69,7 @@ def end(pid: int, tree: Path, mutant: Mutant | None, status: int) -> str:
     """Take the mutant out again, and all it started; returns what became of it."""
     with suppress(ProcessLookupError):  # mostly nothing is left
         os.killpg(pid, signal.SIGKILL)
+    shutil.rmtree(_scratch(tree), ignore_errors=True)
     if mutant is not None:
         file = tree / mutant.file
         shutil.copy2(file.with_name(file.name + ".whole"), file)
@@ -107,14 +109,42 @@ def _child(tree: Path, tests: list[str], seconds: dict[str, float], *, write: bo
     sys.path[:] = [str(tree), *(one for one in sys.path if Path(one or ".").resolve() != here)]
     import pytest
 
-    return int(pytest.main([*_OPTIONS, *tests], plugins=[_Limits(seconds, tree / _KILLER)]))
+    some = tests[:_FIRST]  # mostly one of these fails, and no other file has to be read
+    if len(tests) > _FIRST:
+        pid = os.fork()
+        if pid:
+            _, status = os.waitpid(pid, 0)
+            if os.WIFSIGNALED(status):
+                os.kill(os.getpid(), os.WTERMSIG(status))
+            if status:
+                return os.WEXITSTATUS(status)
+            some = tests[_FIRST:]
+    names = dict.fromkeys(test.partition("::")[0] for test in some)
+    options = [*_OPTIONS, f"--basetemp={_scratch(tree)}"]
+    return int(pytest.main([*options, *names], plugins=[_Chosen(some, seconds, tree / _KILLER)]))
 
 
-class _Limits:
-    def __init__(self, seconds: dict[str, float], killer: Path) -> None:
+def _scratch(tree: Path) -> Path:
+    """Where tests may write: in memory where that is to be had, as no power will fail."""
+    memory = Path("/dev/shm")  # noqa: S108  # the folder in it is the user's own
+    beside = f"mysense-mutants-{os.getuid()}-{tree.name}"
+    return memory / beside if os.access(memory, os.W_OK) else tree / ".scratch"
+
+
+class _Chosen:
+    """Runs these tests in this order, each with its limit; files are read in one go."""
+
+    def __init__(self, tests: list[str], seconds: dict[str, float], killer: Path) -> None:
+        self._place = {test: at for at, test in enumerate(tests)}
         self._seconds, self._killer = seconds, killer
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, 30.0)  # for collecting
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        items[:] = [item for item in items if item.nodeid in self._place]
+        if len(items) < len(self._place):
+            raise RuntimeError("a test is missing")  # counts as a failure, as a mutant's doing
+        items.sort(key=lambda item: self._place[item.nodeid])
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         limit = self._seconds.get(nodeid, 1.0) * _LONGER + _ATLEAST
