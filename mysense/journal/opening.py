@@ -16,12 +16,14 @@ import attrs
 
 from mysense.errors import JournalError
 from mysense.journal.damage import Damaged, is_damage, look_over
+from mysense.journal.disk import hindrance
 from mysense.journal.formats import APPLICATION, FORMAT, check_known, create, upgrade
 from mysense.journal.pages import beside, create_private, lost_frames, read_only, rescue
 from mysense.journal.salvage import clear, finish, salvage
 from mysense.journal.tables import Tables, whose
 
 _BUSY = 0.5  # seconds to wait for a foreign writer; all who write here try again later
+_LOOKS = 3  # a disk may fail to read now and then
 _TELL_EVERY = 5.0  # seconds between two signs of life to the service manager
 _LONGEST = 3600.0
 _log = logging.getLogger("mysense.journal")
@@ -54,20 +56,19 @@ class Opening:
         """
         clear(self.path)
         finish(self.path)
-        try:
-            if self._cut_off() or lost_frames(self.path):
-                raise Damaged("its write-ahead log is damaged, or the file before it")
-            create_private(self.path)
-            return self.connect()
-        except JournalError as wrong:
-            if not isinstance(wrong, Damaged):
-                raise
-            reason = str(wrong)
-        except (sqlite3.Error, UnicodeDecodeError) as wrong:
-            if not is_damage(wrong) or not (used or _ours(self.path)):
-                raise
-            reason = str(wrong)
-        self.salvage(reason)
+        for _ in range(_LOOKS):
+            try:
+                if self._cut_off() or lost_frames(self.path):
+                    raise Damaged("its write-ahead log is damaged, or the file before it")
+                create_private(self.path)
+                return self.connect()
+            except (JournalError, sqlite3.Error, UnicodeDecodeError) as wrong:
+                if not is_damage(wrong):
+                    raise
+                found = wrong
+        if not (used or isinstance(found, Damaged) or _ours(self.path)):
+            raise found
+        self.salvage(str(found))
         return self.connect()
 
     def _cut_off(self) -> bool:
@@ -135,7 +136,7 @@ class Opening:
         except sqlite3.Error as wrong:
             raise JournalError(
                 f"journal {self.path} is damaged ({reason}), and what is whole cannot be saved: "
-                f"{wrong}; it needs as much room on the disk again"
+                f"{wrong}{hindrance(self.path.parent)}"
             ) from wrong
 
 

@@ -12,7 +12,6 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from itertools import count
 from pathlib import Path
 
 import attrs
@@ -102,16 +101,13 @@ def blocks(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _pages(number: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
     for at in range(start, end, PAGE_SIZE):
-        try:
-            yield at, os.pread(number, PAGE_SIZE, at)
-        except OSError:  # a bad block; zeros stand for it
-            yield at, bytes(PAGE_SIZE)
+        yield at, _read(number, at, min(PAGE_SIZE, end - at))
 
 
 def page_size(path: Path) -> int:
     """As the file's header says it, else that of its log; where both are gone, what fits best."""
     for name, magic, at, length in ((path, MAGIC, 16, 2), (beside(path, "-wal"), b"7\x7f\6", 8, 4)):
-        with suppress(FileNotFoundError), name.open("rb") as stream:
+        with suppress(OSError), name.open("rb") as stream:
             head = stream.read(_WAL_HEADER)
             size = int.from_bytes(head[at : at + length], "big") if head.startswith(magic) else 0
             size = 65536 if size == 1 else size
@@ -156,27 +152,38 @@ def frames(wal: Path) -> Iterator[Frame]:
     """
     if not wal.exists():
         return
-    with wal.open("rb") as stream:
-        head = stream.read(_WAL_HEADER)
-        if len(head) < _WAL_HEADER:
-            return
-        size, salts, before = int.from_bytes(head[8:12], "big"), head[16:24], head[24:32]
-        magic = int.from_bytes(head[:4], "big")
-        if magic not in _WAL_MAGIC or not 512 <= size <= 65536:
-            magic, size = _WAL_MAGIC[0], page_size(wal.with_name(wal.name.removesuffix("-wal")))
-            salts, before = stream.read(16)[8:], b""
-        order = ">" if magic & 1 else "<"
-        length = _FRAME_HEADER + size
-        for at in count():
-            stream.seek(_WAL_HEADER + at * length)
-            frame = stream.read(length)
-            if len(frame) < length:
-                return
-            ours = frame[8:16] == salts
-            whole = ours and _checksum(order, before, frame[:8] + frame[24:]) == frame[16:24]
-            page, commit = struct.unpack(">II", frame[:8])
-            yield Frame(page, commit, frame[24:], whole)
-            before = frame[16:24]
+    number = os.open(wal, os.O_RDONLY)
+    try:
+        yield from _frames(number, wal.with_name(wal.name.removesuffix("-wal")))
+    finally:
+        os.close(number)
+
+
+def _frames(number: int, path: Path) -> Iterator[Frame]:
+    head = _read(number, 0, _WAL_HEADER)
+    size, salts, before = int.from_bytes(head[8:12], "big"), head[16:24], head[24:32]
+    magic = int.from_bytes(head[:4], "big")
+    if magic not in _WAL_MAGIC or not 512 <= size <= 65536:  # each frame has the salts, too
+        magic, size, before = _WAL_MAGIC[0], page_size(path), b""
+        salts = _read(number, _WAL_HEADER, _FRAME_HEADER)[8:16]
+    order = ">" if magic & 1 else "<"
+    length = _FRAME_HEADER + size
+    for at in range(_WAL_HEADER, os.fstat(number).st_size - length + 1, length):
+        frame = _read(number, at, length)
+        ours = frame[8:16] == salts
+        whole = ours and _checksum(order, before, frame[:8] + frame[24:]) == frame[16:24]
+        page, commit = struct.unpack(">II", frame[:8])
+        yield Frame(page, commit, frame[24:], whole)
+        before = frame[16:24]
+
+
+def _read(number: int, at: int, length: int) -> bytes:
+    """A part of a file; zeros where the disk does not give it."""
+    try:
+        found = os.pread(number, length, at)
+    except OSError:
+        found = b""
+    return found.ljust(length, b"\0")
 
 
 def _checksum(order: str, before: bytes, data: bytes) -> bytes:
