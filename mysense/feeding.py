@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
@@ -20,7 +20,7 @@ PIPE = Path("-")  # stands for stdin
 MAX_LINE = 1_000_000  # bytes
 _CHUNK = 2000  # lines
 _READ = 65_536  # bytes of a pipe at a time
-_WAIT = 0.2  # seconds for more lines of a pipe, before those that are there are given
+_WAIT = 0.2  # seconds that lines of a pipe wait for more of them
 
 
 @attrs.frozen(kw_only=True)
@@ -69,12 +69,12 @@ class Feed(Subscriber[FeedSettings]):
             self._position = dict(position or {"file": 0, "line": 0, "offset": 0})
             self._lines = self._read(**self._position)
         items: list[Point | Refusal] = []
-        for where, line, after in islice(self._lines, _CHUNK):
+        for where, line, after in self._lines:
             if line:
                 items.append(self._take(where, line))
             self._position = after
-            if not line and items:
-                break  # the pipe has nothing more just now
+            if len(items) >= _CHUNK or (items and not line):
+                break  # enough, or the pipe has nothing more just now
         self.at_end = not items and not self._stop.is_set()
         return items, self._position
 
@@ -114,11 +114,14 @@ class Feed(Subscriber[FeedSettings]):
                 yield raw
 
     def _piped(self) -> Iterator[bytes]:
-        """Lines as they come; nothing where none came for a moment, so that the others go out."""
-        rest = b""
+        """Lines as they come, and nothing from time to time, so that those before it go out."""
+        rest, paused = b"", time.monotonic()
         while not self._stop.is_set():
-            if not select.select([self._pipe], [], [], _WAIT)[0]:
+            quiet = not select.select([self._pipe], [], [], _WAIT)[0]
+            if quiet or time.monotonic() - paused >= _WAIT:  # a feed may never be quiet
                 yield b""
+                paused = time.monotonic()
+            if quiet:
                 continue
             part = os.read(self._pipe, _READ)
             if not part:

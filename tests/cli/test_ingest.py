@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -170,3 +171,41 @@ def test_lines_of_any_length(end, tmp_path):
     items, _ = piped.poll(None)
     assert [item.data["n"] for item in items] == [0]
     os.close(reading)
+
+
+@pytest.fixture
+def pipe():
+    """`(source, sink)`: a feed that reads a pipe, and where to write its lines."""
+    reading, writing = os.pipe()
+    with open(reading, "rb"), open(writing, "wb", buffering=0) as sink:  # noqa: PTH123  # descriptors
+        yield Feed(FeedSettings(files=(PIPE,)), decoded, reading), sink
+
+
+def test_lines_of_a_pipe_that_is_never_quiet_do_not_wait(pipe):
+    """Lines are given while others keep coming, long before there are thousands of them."""
+    source, sink = pipe
+    given = threading.Event()
+
+    def talk():
+        at = 0
+        while not given.wait(0.01):
+            sink.write(line(at).encode() + b"\n")
+            at += 1
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    items, _ = source.poll(None)
+    given.set()
+    talking.join()
+    assert 0 < len(items) < 1000
+
+
+def test_a_pipe_that_is_quiet_for_long_is_not_at_its_end(pipe, monkeypatch):
+    """However often nothing came."""
+    monkeypatch.setattr("mysense.feeding._WAIT", 0.0)
+    source, sink = pipe
+    later = threading.Timer(0.5, sink.write, [line().encode() + b"\n"])
+    later.start()
+    items, _ = source.poll(None)
+    later.join()
+    assert (len(items), source.at_end) == (1, False)
