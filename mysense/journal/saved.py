@@ -233,17 +233,20 @@ class _Filling:
             db.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, max(top, most)))
         lost = missing.record(db, head, self._at, self._reason)
         told = f"the journal was {self._reason}; saved {self._counts()}; "
-        told += (
-            f"{lost} telegrams are lost, see the gaps"
-            if lost
-            else "no telegram is known to be lost"
-        )
+        told += self._loss(lost)
         (orphans,) = db.execute("SELECT count(*) FROM temp.orphans").fetchone()
         if orphans:
             told += f"; {orphans} have lost their ident and are dead letters"
         entry = (self._at, "journal", "salvaged", told)
         db.execute("INSERT INTO events (at, who, kind, text) VALUES (?, ?, ?, ?)", entry)
         return told
+
+    def _loss(self, lost: int) -> str:
+        if lost:
+            return f"{lost} telegrams are lost, see the gaps"
+        if "telegrams" in self._numbers:
+            return "no telegram is known to be lost"
+        return "how many there were is not known any more"
 
     def _counts(self) -> str:
         found = []
