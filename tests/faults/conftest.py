@@ -47,7 +47,8 @@ class Table:
                 self._print([HEAD, text] if len(self._lines) == 1 else [text])
 
     def pytest_report_teststatus(self, report):
-        if self._live and _LINE in dict(report.user_properties):
+        counts = report.when == "call" or report.outcome != "passed"
+        if self._live and counts and _LINE in dict(report.user_properties):
             return report.outcome, "", ""  # its line says it
         return None
 

@@ -108,7 +108,7 @@ def removed(bench: Bench) -> Ledger:
     shutil.rmtree(kit.journal.parent)
     until(lambda: "journal" in kit.log.partition("output influxpub")[2], "it is said")
     assert "Traceback" not in kit.log
-    kit.end(process, None)
+    kit.end(process, None, 30)
     kit.sections["radio"]["count"] = 2500
     kit.once()
     return bench.ledger(kit, injected=1)

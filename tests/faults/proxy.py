@@ -135,6 +135,15 @@ async def _say(writer: asyncio.StreamWriter, answer: bytes, pause: float) -> Non
         await asyncio.sleep(pause)
 
 
+class Mute(Proxy):
+    """Takes connections and says nothing."""
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            await reader.read(-1)
+        writer.close()
+
+
 def through(bench: Bench, mood: str | bytes, times: int, **more: object) -> tuple[Ledger, str]:
     """A kit that sends through a proxy with this mood; also returns what the kit said."""
     proxy = bench.stack.enter_context(Proxy(bench.influxd.port))
@@ -182,13 +191,7 @@ def silence(bench: Bench, times: int) -> Ledger:
 @row("TLS handshake that never ends", whole={})
 def handshake(bench: Bench) -> Ledger:
     """A server that takes the connection and says nothing does not hold the output up."""
-
-    async def mute(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        await reader.read(-1)
-
-    proxy = bench.stack.enter_context(Proxy(bench.influxd.port))
-    proxy._connection = mute  # type: ignore[method-assign]  # each connection from now on
-    proxy._call(proxy._serve())
+    proxy = bench.stack.enter_context(Mute(bench.influxd.port))
     kit = bench.kit(
         bench.to_influx(port=proxy.port, timeout="1", ssl="true"), radio={"count": 300, "size": 50}
     )

@@ -22,30 +22,41 @@ from tests.influxd import Influxd
 WEEK = 7 * 86_400
 
 
-@row("killed 200 times, server too", needs.mounting, whole={"times": 200})
-def killed200(bench: Bench, times: int) -> Ledger:
-    """Kill -9, again and again, while InfluxDB is killed, restarted, and its disk filled."""
+def _killed(bench: Bench, times: int, *, fills: bool) -> tuple[Kit, Influxd]:
     server, folder = on_a_small_disk(bench, "60m")
     kit = bench.kit(bench.to_influx(server), radio={"count": 0, "rate": 300, "size": 7})
     for turn in range(times):
-        _misfortune(turn % 20, server, folder)  # type: ignore[arg-type]  # a path
+        _misfortune(turn % 20, server, folder, fills=fills)
         kill_somewhere(bench, kit, begins=turn % 4 == 3)
-    _misfortune(19, server, folder)  # type: ignore[arg-type]  # as above
+    _misfortune(19, server, folder, fills=fills)
     kit.finish()
-    return bench.ledger(kit, injected=times, server=server)
+    return kit, server
 
 
-def _misfortune(turn: int, server: Influxd, folder: Path) -> None:
+def _misfortune(turn: int, server: Influxd, folder: Path, *, fills: bool) -> None:
     """What happens to the server in this turn of twenty."""
     if turn in {3, 9, 14}:
-        with suppress(AssertionError):  # it may be dead already
-            server.kill()
-    elif turn == 6:
+        server.kill()
+    elif turn == 6 and fills:
         fill(folder)
     elif turn in {4, 11, 16, 19}:
         (folder / "ballast").unlink(missing_ok=True)
-        if server._process is None:
+        with suppress(AssertionError):  # it runs already
             server.start()
+
+
+@row("killed 200 times, server too", needs.mounting, whole={"times": 200})
+def killed200(bench: Bench, times: int) -> Ledger:
+    """Killed -9, again and again, while InfluxDB is killed and restarted."""
+    kit, server = _killed(bench, times, fills=False)
+    return bench.ledger(kit, injected=times, server=server)
+
+
+@row("killed 200 times, server's disk full", needs.mounting, whole={"times": 200})
+def killed200full(bench: Bench, times: int) -> Ledger:
+    """The same, its disk filled too. What it acknowledged and forgot is told, and brought back."""
+    kit, server = _killed(bench, times, fills=True)
+    return bench.mended(kit, server, injected=times)
 
 
 @row("a week of backlog, live data go on", whole={"backlog": 100_800})
@@ -198,7 +209,7 @@ def deleted(bench: Bench) -> Ledger:
 @row("two engines on one journal", quick={"times": 1}, whole={"times": 5})
 def two_engines(bench: Bench, times: int) -> Ledger:
     """The second is refused, and says whose process has it; the first does not notice."""
-    kit = bench.kit(bench.to_influx(), radio={"count": 400 * times, "rate": 400})
+    kit = bench.kit(bench.to_influx(), radio={"count": 1500 * times, "rate": 400})
     process = kit.start("run", "--once", "--timeout", 120)
     for _ in range(times):
         taken = kit.taken

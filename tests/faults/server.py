@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.faults import needs
 from tests.faults.bench import Bench, fill
@@ -200,7 +201,7 @@ def too_old(bench: Bench) -> Ledger:
     return ledger
 
 
-def on_a_small_disk(bench: Bench, size: str = "30m") -> tuple[Influxd, object]:
+def on_a_small_disk(bench: Bench, size: str = "30m") -> tuple[Influxd, Path]:
     """A server whose data are on a small disk, and that disk."""
     folder = bench.disk(f"size={size}", "server")
     data = {"dir": str(folder / "data"), "wal-dir": str(folder / "wal"), "index-version": "tsi1"}
@@ -211,19 +212,20 @@ def on_a_small_disk(bench: Bench, size: str = "30m") -> tuple[Influxd, object]:
 def server_full(bench: Bench, times: int) -> Ledger:
     """A 400 that is nobody's fault: no dead letters, and all arrives when there is room."""
     server, folder = on_a_small_disk(bench)
-    radio = {"count": 900 * times, "rate": 300, "size": 7}
+    radio = {"count": 3000 * times, "rate": 300, "size": 7}
     kit = bench.kit(bench.to_influx(server), radio=radio)
     process = kit.start("run", "--once", "--timeout", 120)
-    for _ in range(times):
+    for turn in range(times):
+        until(lambda turn=turn: kit.log.count("works again") >= turn, "delivery again")
         taken, before = kit.taken, len(kit.log)
         until(lambda taken=taken: kit.taken > taken + 100, "telegrams")
-        ballast = fill(folder)  # type: ignore[arg-type]  # a path
+        ballast = fill(folder)
         until(lambda before=before: "no space" in kit.log[before:], "it is said")
         ballast.unlink()
         server.kill()  # influxd 1.6.7 goes on saying that it has no space until it is restarted
         server.start()
     kit.end(process)
-    return bench.ledger(kit, injected=times, server=server)
+    return bench.mended(kit, server, injected=times)
 
 
 @row("another server answers, an empty one", whole={})
