@@ -21,7 +21,9 @@ from mysense.journal import missing
 from mysense.journal.damage import Failed, is_certain, is_damage, is_full, is_io
 from mysense.journal.disk import hindrance
 from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE
+from mysense.journal.moved import Place, put_back
 from mysense.journal.opening import Opening, lock_file
+from mysense.journal.pages import beside
 from mysense.trials import Trials
 
 _CERTAIN = 2  # errors after which damage is believed, if they came
@@ -71,6 +73,7 @@ class File:
                 self._db = self._opening.first(used=used)
                 undo.callback(self._db.close)
                 self._remember()
+                self._places = self._found()
             except JournalError:
                 raise
             except (OSError, sqlite3.Error) as wrong:
@@ -88,6 +91,8 @@ class File:
     def close(self) -> None:
         """Release the file; what was appended is safe already."""
         with self._lock:
+            with suppress(sqlite3.Error):
+                self._stay()
             self._db.close()
             self._guard.close()
 
@@ -102,6 +107,7 @@ class File:
         """
         with self._lock, self.writing.trial():
             try:
+                self._stay()
                 if self._doubted:
                     self._reopen()
                 if self._crammed:
@@ -159,6 +165,45 @@ class File:
             with suppress(sqlite3.Error, OSError):  # then before the next transaction
                 self._reopen()
 
+    def _found(self) -> tuple[Place, Place, Place]:
+        real = self.path.resolve()  # SQLite, too, follows a link
+        return Place(real), Place(beside(real, "-wal")), Place(beside(self.path, ".lock"))
+
+    @property
+    def _left(self) -> bool:
+        """Whether somebody has removed or replaced the file or its lock."""
+        file, _, lock = self._places
+        return file.left or lock.left
+
+    def _stay(self) -> None:
+        """Put the file and its lock back where they have left their places."""
+        if not self._left:
+            return
+        try:
+            real = self.path.resolve()
+            for folder in {self.path.parent, real.parent}:
+                folder.mkdir(parents=True, exist_ok=True)
+            file, log, lock = self._places
+            if lock.left:
+                guard, _ = lock_file(self.path)
+                self._guard.close()
+                self._guard = guard
+                self._places = file, log, self._found()[2]
+            if file.left:
+                put_back(self._db, real, log, self.now)
+                self._follow()
+        except (JournalError, OSError, sqlite3.Error) as wrong:
+            raise sqlite3.OperationalError(
+                f"{self.path} was removed or replaced, and cannot be put back: {wrong}"
+            ) from wrong
+
+    def _follow(self) -> None:
+        """Open the file that was put in place of the one that is open."""
+        fresh = self._opening.connect()
+        self._db.close()
+        self._db = fresh
+        self._places = self._found()
+
     def _make_room(self) -> None:
         """Empty the write-ahead log, which takes many times the room of what stands in it.
 
@@ -169,16 +214,15 @@ class File:
 
     def _reopen(self) -> None:
         """Open the file anew after the disk failed, and see whether it kept what it had."""
-        fresh = self._opening.connect()
-        self._db.close()
-        self._db = fresh
+        self._stay()
+        self._follow()
         self._doubted = False
         acknowledged = self._compare()
         self._remember()
         query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'telegrams'"
-        (head,) = fresh.execute(query).fetchone()
+        (head,) = self._db.execute(query).fetchone()
         if head < acknowledged:
-            self._miss(fresh, acknowledged)
+            self._miss(self._db, acknowledged)
 
     def _miss(self, db: sqlite3.Connection, head: int) -> None:
         """Write down that telegrams which were committed are gone."""
@@ -207,7 +251,9 @@ class File:
             if time.monotonic() < self._mend_at:
                 return
             try:
-                if self._believes(wrong):
+                if self._left:
+                    self._stay()  # what is damaged is not the engine's
+                elif self._believes(wrong):
                     self._renew(str(wrong))
             except (OSError, sqlite3.Error) as why:
                 self._mend_at = time.monotonic() + _MEND_AGAIN
@@ -221,8 +267,7 @@ class File:
 
     def _renew(self, reason: str) -> None:
         self._opening.salvage(reason)
-        old, self._db = self._db, self._opening.connect()
-        old.close()
+        self._follow()
         self._doubted, self._suspected = False, []
         self._remember()
 

@@ -21,7 +21,7 @@ from mysense.journal.pages import beside, lost_frames, read_only, rescue
 from mysense.journal.saved import fill
 from mysense.journal.tables import Tables
 
-_READY = ".salvaged-"  # complete, and to be put in place
+READY = ".salvaged-"  # complete, and to be put in place
 
 
 def salvage(path: Path, reason: str, now: Callable[[], float]) -> str:
@@ -38,7 +38,8 @@ def salvage(path: Path, reason: str, now: Callable[[], float]) -> str:
     Raises:
         OSError, sqlite3.Error: the new one cannot be written; all is as before.
     """
-    stamp = _stamp(path, now())
+    ready = place_ready(path, now())
+    stamp = ready.name.removeprefix(path.name + READY)
     fresh, copy = beside(path, ".salvage"), beside(path, ".rescue")
     clear(path)
     try:
@@ -47,7 +48,7 @@ def salvage(path: Path, reason: str, now: Callable[[], float]) -> str:
             told = fill(fresh, Tables(old), partial(telegrams, path), reason, now())
         with fresh.open("rb") as stream:
             os.fsync(stream.fileno())
-        fresh.rename(beside(path, _READY + stamp))
+        fresh.rename(ready)
     finally:
         clear(path)
     finish(path)
@@ -62,8 +63,8 @@ def clear(path: Path) -> None:
 
 def finish(path: Path) -> None:
     """Put a new journal that is complete in its place; may be repeated where it was cut off."""
-    for ready in sorted(path.parent.glob(f"{path.name}{_READY}*")):
-        stamp = ready.name.removeprefix(path.name + _READY)
+    for ready in sorted(path.parent.glob(f"{path.name}{READY}*")):
+        stamp = ready.name.removeprefix(path.name + READY)
         for suffix in ("-wal", "", "-wal"):  # one who reads may have made it anew
             found = beside(path, suffix)
             if suffix and found.exists() and found.stat().st_size == 0:
@@ -74,6 +75,11 @@ def finish(path: Path) -> None:
         _sync_folder(path.parent)
         ready.rename(path)
         _sync_folder(path.parent)
+
+
+def place_ready(path: Path, at: float) -> Path:
+    """Where to put a new journal that is complete, for `finish`."""
+    return beside(path, READY + _stamp(path, at))
 
 
 def _stamp(path: Path, at: float) -> str:
