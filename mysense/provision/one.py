@@ -133,7 +133,9 @@ class One:
         if not longer and not becomes:
             self._steps.exists("retention policy", title, in_words(now))
             return
-        text = f"ALTER {on} {_lengths(wanted, creating=False) if longer else ''}{last}"
+        shard = go_seconds(found["shardGroupDuration"])
+        lengths = _lengths(wanted, creating=False, shard=shard) if longer else ""
+        text = f"ALTER {on} {lengths}{last}"
         detail = "the default" if becomes else in_words(now)
         if longer:
             detail += f" -> {in_words(wanted.retention or 0)}"
@@ -181,12 +183,13 @@ class One:
         return None
 
 
-def _lengths(wanted: Wanted, *, creating: bool) -> str:
+def _lengths(wanted: Wanted, *, creating: bool, shard: int = 0) -> str:
     parts = [f"DURATION {in_words(wanted.retention or 0)}"]
     if creating:
         parts.append("REPLICATION 1")
-    if wanted.shard_seconds:
-        parts.append(f"SHARD DURATION {in_words(wanted.shard_seconds)}")
+    shard = wanted.shard_after(shard)
+    if shard:
+        parts.append(f"SHARD DURATION {in_words(shard)}")
     return " ".join(parts)
 
 

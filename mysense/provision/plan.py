@@ -102,6 +102,7 @@ class Plan:
         """A database or bucket with all that hangs on it."""
         if api == 1:
             people.refuse_on_1x()
+            self._refuse_org()
             one = self._one()
             try:
                 one.provide(wanted)
@@ -134,6 +135,10 @@ class Plan:
             two.read_all(two.org(self.settings.org), access, user_of_1x=user_of_1x)
         finally:
             two.close()
+
+    def _refuse_org(self) -> None:
+        if self.layout.name == "org":
+            raise ProvisionError("InfluxDB 1.x has no organisations: layout = org needs 2.x")
 
     def _one(self) -> One:
         return One(self.access(), self.steps, self.safe, renew=self.renew)

@@ -99,8 +99,8 @@ class Two:
     def _bucket(self, org: Thing | None, wanted: Wanted) -> Thing | None:
         name = wanted.place.bucket
         found = self._bucket_called(org, name)
-        rules = [_rule(wanted.retention or 0, wanted.shard_seconds)]
         if found is None:
+            rules = [_rule(wanted.retention or 0, wanted.shard_seconds)]
             return self._new_bucket(org, name, rules)
         now = _every(found)
         if not check_retention(f"bucket {name}", now, wanted):
@@ -108,6 +108,7 @@ class Two:
             return found
         path = f"api/v2/buckets/{found['id']}"
         detail = f"{in_words(now)} -> {in_words(wanted.retention or 0)}"
+        rules = [_rule(wanted.retention or 0, wanted.shard_after(_shard(found)))]
         self._steps.change(
             "bucket",
             name,
@@ -180,3 +181,8 @@ def _rule(every: int, shard: int) -> Thing:
 
 def _every(bucket: Thing) -> int:
     return next((int(rule["everySeconds"]) for rule in bucket["retentionRules"]), 0)
+
+
+def _shard(bucket: Thing) -> int:
+    rules = bucket["retentionRules"]
+    return next((int(rule.get("shardGroupDurationSeconds") or 0) for rule in rules), 0)

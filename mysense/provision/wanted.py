@@ -57,6 +57,12 @@ class Wanted:
         """Of a shard: never longer than points live, as servers want it."""
         return min(self.shard, self.retention) if self.retention and self.shard else self.shard
 
+    def shard_after(self, now: int) -> int:
+        """Of a shard, where it was `now` seconds; 0 leaves it, unless points live shorter."""
+        if not self.shard and self.retention:
+            return self.retention if now > self.retention else 0
+        return self.shard_seconds
+
 
 def everybody(readers: Iterable[str], writers: Iterable[str]) -> tuple[Access, ...]:
     """Who may do what; who is in both may do both.

@@ -70,7 +70,8 @@ class Buckets(Base):
         if rules:
             shard = found["retentionRules"][0]["shardGroupDurationSeconds"]
             rules = retention_good([{"shardGroupDurationSeconds": shard} | rules[0]])
-            self.engine.alter(bucket, rules[0]["everySeconds"])
+            rule = rules[0]
+            self.engine.alter(bucket, rule["everySeconds"], rule["shardGroupDurationSeconds"])
             found["retentionRules"] = rules
         found |= {k: v for k, v in asked.json.items() if k in {"name", "description"}}
         return 200, found

@@ -24,9 +24,9 @@ class Engine:
         duration = f"{seconds}s" if seconds else "INF"
         self._influxd.query(f'CREATE DATABASE "{bucket}" WITH DURATION {duration} NAME "autogen"')
 
-    def alter(self, bucket: str, seconds: int) -> None:
-        """Another life time for the points of `bucket`."""
-        duration = f"{seconds}s" if seconds else "INF"
+    def alter(self, bucket: str, seconds: int, shard: int) -> None:
+        """Another life time for the points of `bucket`, and other shards, in seconds."""
+        duration = f"{seconds}s SHARD DURATION {shard}s" if seconds else "INF"
         self._influxd.query(f'ALTER RETENTION POLICY "autogen" ON "{bucket}" DURATION {duration}')
 
     def drop(self, bucket: str) -> None:

@@ -168,6 +168,19 @@ def test_other_retention(on_two, project, influx2, kit):
     assert found[0]["retentionRules"][0]["everySeconds"] == 28 * 86_400
 
 
+def test_retention_below_the_length_of_a_shard(on_two, project, influx2, kit):
+    """Shards become as short as points live, also those of the server's own length."""
+    for more in ([f"org = {project}"], [f"org = {project}", "layout = shared"]):
+        words = ["database", kit if len(more) == 1 else f"{project}-all"]
+        on_two(*words, more=more)
+        assert on_two(*words, "--retention", "1d", "--shorten", more=more).code == 0
+        target = f"/api/v2/orgs?org={project}"
+        org = influx2.request("GET", target)[1]["orgs"][0]["id"]
+        target = f"/api/v2/buckets?orgID={org}&name={words[1]}"
+        (rule,) = influx2.request("GET", target)[1]["buckets"][0]["retentionRules"]
+        assert (rule["everySeconds"], rule["shardGroupDurationSeconds"]) == (86_400, 86_400)
+
+
 def test_another_task(on_two, project):
     """A task whose script is another one is changed."""
     on_two("kit", project, "one", "--rollup")

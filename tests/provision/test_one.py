@@ -245,3 +245,22 @@ def test_interrupted(on_one, project, kit, monkeypatch):
 
     monkeypatch.setattr("mysense.provision.users.Users._grant", interrupted)
     assert on_one("kit", project, "one").secret(kit)
+
+
+def test_retention_below_the_length_of_a_shard(on_one, influxd_auth, project):
+    """Shards of the server's own, of a week, become as short as points live."""
+    words = ["database", f"{project}_all", "--retention", "1d"]
+    more = ["layout = shared"]
+    on_one(*words[:2], more=more)
+    assert on_one(*words, "--shorten", more=more).code == 0
+    (row,) = influxd_auth.rows(f'SHOW RETENTION POLICIES ON "{project}_all"')
+    assert (row["duration"], row["shardGroupDuration"]) == ("24h0m0s", "24h0m0s")
+
+
+def test_no_organisations(refused, influxd_auth, project):
+    """The layout that needs them is refused before anything is made."""
+    before = influxd_auth.rows("SHOW DATABASES")
+    assert "layout = org needs 2.x" in refused(
+        "kit", project, "one", more=["api = auto", "layout = org"]
+    )
+    assert influxd_auth.rows("SHOW DATABASES") == before
