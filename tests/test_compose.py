@@ -236,6 +236,13 @@ def test_health_is_asked_by_a_program_that_is_there(name):
     assert (how, words) == ("CMD-SHELL", ["mysense", "grep"])
 
 
+def test_influxdb_is_not_healthy_before_its_set_up_is_done():
+    """The server of the set-up has another port, and ends; what the client knows is that one."""
+    words = SERVICES["influxdb"]["healthcheck"]["test"]
+    published = SERVICES["influxdb"]["ports"][0].rpartition(":")[2]
+    assert words[-2:] == ["--host", f"http://127.0.0.1:{published}"]
+
+
 def test_health_of_mysense_is_that_of_its_engine(tmp_path):
     """The very line of the file: good while it runs, bad before and after."""
     conf = tmp_path / "MySense.conf"
