@@ -24,6 +24,7 @@ if not INSTALLED and str(CHECKOUT) not in sys.path:
 
 import mysense  # noqa: E402  # the path decides which one this is
 from mysense.loader import home, put_home_first  # noqa: E402
+from tests.faults.table import Table  # noqa: E402
 from tests.influxd import Influxd  # noqa: E402
 
 put_home_first()  # tests import channels.* and sensors.* as plugins do
@@ -53,6 +54,10 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 def _in_utf8(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Table(config), "faults-table")
 
 
 def pytest_report_header() -> str:

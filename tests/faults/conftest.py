@@ -1,4 +1,4 @@
-"""The table: one line a fault, as soon as it is done in `make faults`, else at the end."""
+"""What rows work with, and how they tell what came of it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.faults.bench import Bench
-from tests.faults.ledger import NAMES
-
-HEAD = f"{'fault':40}" + "".join(f"{name:>9}" for name in NAMES) + f"{'seconds':>9}  ok"
-_LINE = "fault-line"
+from tests.faults.table import LINE, line
 
 
 @pytest.fixture
@@ -26,51 +23,6 @@ def bench(tmp_path, project, influxd) -> Iterator[Bench]:
             influxd.query(f'DROP DATABASE "{database}"')
 
 
-def line(name, counts, seconds, verdict):
-    """One line of the table."""
-    cells = counts or ("-",) * len(NAMES)
-    return f"{name:40}" + "".join(f"{cell:>9}" for cell in cells) + f"{seconds:9.1f}  {verdict}"
-
-
-class Table:
-    """Prints the lines of all rows that ran, and why others did not."""
-
-    def __init__(self, config):
-        self._config, self._lines, self._live = config, [], config.option.markexpr == "faults"
-
-    def pytest_runtest_logreport(self, report):
-        text = dict(report.user_properties).get(_LINE)
-        over = report.when == "call" or report.outcome == "skipped"
-        if text and over:
-            self._lines.append(text)
-            if self._live:
-                self._print([HEAD, text] if len(self._lines) == 1 else [text])
-
-    def pytest_report_teststatus(self, report):
-        counts = report.when == "call" or report.outcome != "passed"
-        if self._live and counts and _LINE in dict(report.user_properties):
-            return report.outcome, "", ""  # its line says it
-        return None
-
-    def pytest_terminal_summary(self, terminalreporter):
-        if self._lines and not self._live:
-            terminalreporter.section("faults")
-            self._print([HEAD, *self._lines])
-        here = [text for text in self._lines if "cannot here" in text or "missing" in text]
-        if here:
-            self._print([f"{len(here)} of {len(self._lines)} faults could not be provoked here"])
-
-    def _print(self, lines):
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        for text in lines:
-            reporter.ensure_newline()
-            reporter.write_line(text)
-
-
-def pytest_configure(config):
-    config.pluginmanager.register(Table(config), "faults-table")
-
-
 @pytest.fixture
 def tell(request):
     """`tell(row, counts, verdict)` puts a line into the table."""
@@ -78,7 +30,7 @@ def tell(request):
 
     def told(name, counts, verdict):
         text = line(name, counts, time.monotonic() - began, verdict)
-        request.node.user_properties[:] = [(_LINE, text)]
+        request.node.user_properties[:] = [(LINE, text)]
 
     return told
 
