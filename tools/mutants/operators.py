@@ -38,9 +38,9 @@ def _another(found: re.Match[str]) -> str:
     return {"0": "1", "1": "0"}.get(found[0], f"{found[0]}1")
 
 
-_SAYS_ELSE: tuple[
-    tuple[str, str | Callable[[re.Match[str]], str]], ...
-] = (  # what may stand in SQL, and what it becomes
+_Else = str | Callable[[re.Match[str]], str]
+# what may stand in SQL, and what it becomes
+_SAYS_ELSE: tuple[tuple[str, _Else], ...] = (
     (r" >= ", " > "),
     (r" > ", " >= "),
     (r" <= ", " < "),

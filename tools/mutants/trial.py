@@ -10,6 +10,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -69,13 +70,22 @@ def end(pid: int, tree: Path, mutant: Mutant | None, status: int) -> str:
     """Take the mutant out again, and all it started; returns what became of it."""
     with suppress(ProcessLookupError):  # mostly nothing is left
         os.killpg(pid, signal.SIGKILL)
-    shutil.rmtree(_scratch(tree), ignore_errors=True)
+    _clear(_scratch(tree))
     if mutant is not None:
         file = tree / mutant.file
         shutil.copy2(file.with_name(file.name + ".whole"), file)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGALRM, signal.SIGKILL):
         return TIMED_OUT
     return SURVIVED if status == 0 else KILLED
+
+
+def _clear(scratch: Path) -> None:
+    """Remove what tests have written, also to the small disks that some of them mount."""
+    mounted = (line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines())
+    for folder in mounted:
+        if Path(folder).is_relative_to(scratch):
+            subprocess.run(["umount", "-l", folder], check=False)  # noqa: S603, S607  # root's own
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _put(file: Path, source: str) -> None:
