@@ -110,6 +110,8 @@ class One:
             self._steps.create("database", name, lambda: self._server.ask(text), detail)
             return False
         self._steps.exists("database", name)
+        if wanted.mapping and not wanted.place.rp:
+            return True  # retention is meant for that policy, and others stay as they are
         default = next((p["name"] for p in self._policies(name) if p["default"]), _DEFAULT)
         self._policy(wanted, wanted.place.rp or default, there=True)
         return True

@@ -264,3 +264,11 @@ def test_no_organisations(refused, influxd_auth, project):
         "kit", project, "one", more=["api = auto", "layout = org"]
     )
     assert influxd_auth.rows("SHOW DATABASES") == before
+
+
+def test_retention_of_a_named_policy_is_that_of_no_other(on_one, influxd_auth, kit):
+    """What is in the policy that was the default one is kept as long as before."""
+    on_one("database", kit)
+    assert on_one("database", kit, "--rp", "raw", "--retention", "4w").code == 0
+    rows = influxd_auth.rows(f'SHOW RETENTION POLICIES ON "{kit}"')
+    assert {row["name"]: row["duration"] for row in rows} == {"autogen": "0s", "raw": "672h0m0s"}
