@@ -9,7 +9,8 @@ import pytest
 
 from tests.conftest import CHECKOUT
 from tests.faults.every import ROWS, told
-from tests.faults.rows import Cannot, Missing
+from tests.faults.ledger import balance
+from tests.faults.rows import Cannot, Missing, Row
 
 QUICK = [row for row in ROWS if row.quick is not None]
 
@@ -61,3 +62,31 @@ def test_the_page_tells_of_every_row():
     """docs/faults.md is as `python -m tests.faults` would write it."""
     page = CHECKOUT / "docs/faults.md"
     assert told(page.read_text()) == page.read_text(), "run: python -m tests.faults"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "in_ci", "outcome", "said"),
+    [
+        (Missing("no strace"), False, pytest.skip.Exception, "cannot here: no strace"),
+        (Missing("no strace"), True, pytest.fail.Exception, "missing: no strace"),
+        (Cannot("needs root"), True, pytest.skip.Exception, "cannot here: needs root"),
+    ],
+)
+def test_what_cannot_be_provoked_is_told(wrong, in_ci, outcome, said):
+    """A right that is not given is told; a tool that could be installed is a failure in CI."""
+
+    def need():
+        raise wrong
+
+    lines = []
+    with pytest.raises(outcome):
+        provoke(Row("x", None, (need,)), {}, None, lambda *line: lines.append(line), in_ci)
+    assert lines == [("x", None, said)]
+
+
+@pytest.mark.parametrize(("loses", "stored"), [(False, []), (True, [("k", {})])])
+def test_a_row_that_does_not_hold_fails(loses, stored):
+    """Something is lost; or nothing is, in a control."""
+    ledger = balance({"k": {}}, stored, injected=1)
+    with pytest.raises(AssertionError):
+        provoke(Row("x", lambda _: ledger, loses=loses), {}, None, lambda *_: None, in_ci=False)
