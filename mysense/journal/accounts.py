@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import exp
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,6 +99,10 @@ class Journal(Log):
         cursors = dict(db.execute("SELECT name, cursor FROM outputs").fetchall())
         running = [cursors[name] for name in self._outputs] or list(cursors.values())
         return min(running, default=0)
+
+    def idle(self, outputs: Iterable[str]) -> set[str]:
+        """Those of `outputs` that do not run while others do; "" is the journal itself."""
+        return set(outputs) - self._outputs - {""} if self._outputs else set()
 
     def settle(self, output: str, outcome: Outcome) -> None:
         """Move an output's cursor, together with all that was set aside on the way.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import attrs
@@ -54,7 +55,7 @@ def trim(
     Returns:
         how many telegrams were given up, summed over the outputs.
     """
-    given_up, dropped, more = 0, False, True
+    given_up, dropped, more = Counter[str](), False, True
     while more and not stop():
         with journal.transaction() as db:
             step = _Step(db, journal.delivered(db), now(), max_mb)
@@ -65,14 +66,26 @@ def trim(
     if dropped:
         prune(journal, now)
     journal.shrink(_PAGES)
-    if given_up:
+    _tell(given_up, journal.idle(given_up), max_mb)
+    return given_up.total()
+
+
+def _tell(given_up: Counter[str], idle: set[str], max_mb: float) -> None:
+    """Say what was given up; loudly what an output that runs has lost."""
+    lost = sum(count for output, count in given_up.items() if output not in idle)
+    if lost:
         _log.error(
             "the journal is over its limits (max_mb = %g): gave up %d of the oldest telegrams "
             "unsent, see the gaps in `mysense status`",
             max_mb,
-            given_up,
+            lost,
         )
-    return given_up
+    for output in sorted(idle):
+        _log.info(
+            "let go of %d telegrams that output %s, which is not switched on, has not sent",
+            given_up[output],
+            output,
+        )
 
 
 @attrs.define
@@ -83,7 +96,7 @@ class _Step:
     delivered: int
     at: float
     max_mb: float
-    given_up: int = 0
+    given_up: Counter[str] = attrs.Factory(Counter)
 
     def drop_old(self, keep_days: float) -> bool:
         """Drop settled telegrams that came in too long ago, oldest first, up to a young one."""
@@ -153,10 +166,14 @@ class _Step:
         self.db.execute("DELETE FROM aside WHERE id <= ?", (last,))
 
     def _record(self, gaps: str, values: tuple[object, ...]) -> None:
-        total = "SELECT coalesce(sum(count), 0) FROM gaps"
-        (before,) = self.db.execute(total).fetchone()
+        before = self._gaps()
         self.db.execute(_GAPS.format(gaps), values)
-        self.given_up += self.db.execute(total).fetchone()[0] - before
+        self.given_up += self._gaps() - before
+
+    def _gaps(self) -> Counter[str]:
+        return Counter(
+            dict(self.db.execute("SELECT output, sum(count) FROM gaps GROUP BY output").fetchall())
+        )
 
     def share_unsent(self) -> float:
         """Which part of the telegrams here still waits for some running output."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from mysense.journal import Journal, Outcome
@@ -214,6 +216,20 @@ def test_giving_up_is_said_loudly(journal, now, caplog):
     fill(journal, 5)
     trim(journal, 0.0, NEVER, now)
     assert "gave up 5 of the oldest telegrams unsent" in caplog.text
+
+
+def test_what_an_output_that_is_no_longer_there_has_not_sent_alarms_nobody(tmp_path, now, caplog):
+    """Whoever renames a section is not told for ever that telegrams are lost."""
+    with closing(Journal(tmp_path / "journal.db", now=now)) as before:
+        before.register("old")
+    with closing(Journal(tmp_path / "journal.db", now=now)) as journal:
+        fill(journal, 5)
+        settle(journal, "new", 5)
+        caplog.set_level("INFO")
+        assert trim(journal, 0.0, NEVER, now) == 5
+    levels = [(record.levelname, record.getMessage()) for record in caplog.records]
+    told = "let go of 5 telegrams that output old, which is not switched on, has not sent"
+    assert levels == [("INFO", told)]
 
 
 def test_an_empty_journal_over_its_size_ends(journal, now):
