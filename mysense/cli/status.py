@@ -134,7 +134,7 @@ def _state(output: dict[str, Any], *, running: bool) -> str:
         return f"failing, last at {_time(output['error_at'])}: {output['error']}"
     if not running:
         return "not running"
-    return "connected" if output["connected"] else "nothing sent yet"
+    return "connected" if output["connected"] else "nothing sent since the start"
 
 
 def _account(output: dict[str, Any]) -> list[str]:

@@ -133,7 +133,7 @@ class Opening:
         try:
             with _signs_of_life():
                 _log.error("%s", salvage(self.path, reason, self.now))
-        except sqlite3.Error as wrong:
+        except (OSError, sqlite3.Error) as wrong:
             raise JournalError(
                 f"journal {self.path} is damaged ({reason}), and what is whole cannot be saved: "
                 f"{wrong}{hindrance(self.path.parent)}"

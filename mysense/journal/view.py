@@ -47,7 +47,7 @@ class View:
             self._file = _identity(self.path)
             self._db = _connect(self.path)
         except (OSError, sqlite3.Error) as wrong:
-            raise JournalError(f"journal {self.path}: {wrong}") from wrong
+            raise self._unreadable(wrong) from wrong
         try:
             self._check()
         except BaseException:
@@ -80,6 +80,10 @@ class View:
         except OSError as wrong:  # the file is just being put in place
             raise sqlite3.OperationalError(str(wrong)) from wrong
 
+    def _unreadable(self, wrong: Exception) -> JournalError:
+        hint = "; if it was a journal, `mysense run` with it saves what is whole"
+        return JournalError(f"journal {self.path}: {wrong}{hint if is_damage(wrong) else ''}")
+
     def _check(self) -> None:
         try:
             version, application = (
@@ -87,7 +91,7 @@ class View:
                 for name in ("user_version", "application_id")
             )
         except sqlite3.Error as wrong:
-            raise JournalError(f"journal {self.path}: {wrong}") from wrong
+            raise self._unreadable(wrong) from wrong
         if application != APPLICATION:
             raise JournalError(f"journal {self.path}: this is no journal of MySense")
         check_current(version, self.path)

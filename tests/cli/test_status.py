@@ -75,7 +75,7 @@ def test_journal_that_is_none_is_refused(mysense, tmp_path, content):
     """Another file is not taken for a journal."""
     (tmp_path / "j.db").write_bytes(content)
     told = mysense("status", "--journal", "j.db", code=1).stderr
-    assert "journal j.db: file is not a database" in told
+    assert "journal j.db: file is not a database; if it was a journal, `mysense run`" in told
 
 
 @pytest.mark.parametrize("content", [None, b""])

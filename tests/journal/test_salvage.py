@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -234,6 +235,19 @@ def test_one_row_that_nobody_can_decode(path):
             view.rows(0, 10**6, 10**9)
         assert len(view.rows(0, 10**6, 10**9)) == COUNT - 1
     journal.close()
+
+
+def test_where_there_is_no_room_for_a_salvage_it_is_said_and_nothing_touched(path):
+    """The bare number of an error of the system tells nobody that the journal is damaged."""
+    over(path, 0, bytes(4096))
+    before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    try:
+        with pytest.raises(JournalError, match="what is whole cannot be saved"):
+            Journal(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
 
 
 def test_somebody_else_s_file_is_not_moved(tmp_path):
