@@ -78,17 +78,27 @@ def _line(letter: dict[str, Any], args: argparse.Namespace) -> str:
     return f"{letter['id']:6} {output:14} {letter['kit']} {letter['time']}: {letter['reason']}"
 
 
+def _held(view: View, args: argparse.Namespace) -> dict[str, int]:
+    """By output how many telegrams are held; none where one dead letter alone is meant."""
+    query = "SELECT output, count(*) AS n FROM aside WHERE state != 'dead' GROUP BY output"
+    wanted = () if args.id is not None else view.all(query)
+    return {row["output"]: row["n"] for row in wanted if args.output in (None, row["output"])}
+
+
 def _retry(path: Any, args: argparse.Namespace) -> int:
     with View(path) as view:
         waiting = [letter for letter in _letters(view, args.output) if letter["telegram"]]
+        held = _held(view, args)
     if args.id is not None:
         waiting = [letter for letter in waiting if letter["id"] == args.id]
     names = sorted({letter["output"] for letter in waiting} - {""})
     if taken := sum(letter["output"] == "" for letter in waiting):
         say(f"{taken} were refused by the journal itself: no output can take them, see `dead list`")
-    request(path, "retry", names, "" if args.id is None else str(args.id))
+    request(path, "retry", sorted({*names, *held}), "" if args.id is None else str(args.id))
     tried = len(waiting) - taken
     say(f"{tried} dead letters of {', '.join(names) or 'no output'} are to be tried again")
-    if tried:
+    if held:
+        say(f"{sum(held.values())} held telegrams of {', '.join(held)} are tried as well")
+    if tried or held:
         say("the running engine obeys within a second; without one, the next that starts")
     return 0 if tried or args.id is None else FAILED

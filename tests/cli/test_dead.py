@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pytest
 
+from mysense.journal import Journal, Outcome
+from mysense.journal.view import View
 from tests.dropins import PUBLISHER, SUBSCRIBER
+from tests.pipeline import telegram as measured
 from tests.telegrams import data, kits_and_seconds, telegram
 
 
@@ -106,3 +110,18 @@ def test_an_empty_list_says_so(refused):
     """On stderr: the data are none."""
     done = refused("dead", "list", "jsonl")
     assert (done.stdout, done.stderr) == ("", "no dead letters\n")
+
+
+def test_retry_has_held_telegrams_tried_as_well(mysense, tmp_path):
+    """Also of an output that has no dead letter."""
+    path = tmp_path / "j.db"
+    with closing(Journal(path)) as journal:
+        journal.append([measured(1)])
+        journal.register("foo")
+        with View(path) as view:
+            (row,) = view.rows(0, 1, 1000)
+        journal.settle("foo", Outcome(1, held=[(row, "no database")]))
+    told = mysense("dead", "retry", "--journal", path).stderr
+    assert "1 held telegrams of foo are tried as well" in told
+    with closing(Journal(path)) as journal:
+        assert journal.obey() == [("retry", "foo")]
