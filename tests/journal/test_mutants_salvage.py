@@ -1,0 +1,176 @@
+"""What is on the disk when: a new journal is synced before it takes the place of another."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mysense.journal import Journal, salvage
+from mysense.journal.salvage import clear, finish
+from mysense.journal.view import View
+from tests.pipeline import keys, telegram
+
+
+@pytest.fixture
+def journal(tmp_path):
+    opened = Journal(tmp_path / "journal.db", now=lambda: 86_400.0)
+    opened.append([telegram(1), telegram(2)])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """What was synced and renamed, in that order, by name."""
+    done = []
+    fsync, rename = os.fsync, Path.rename
+
+    def synced(number):
+        done.append(("sync", Path(f"/proc/self/fd/{number}").readlink().name))
+        fsync(number)
+
+    def renamed(path, target):
+        done.append(("rename", path.name, Path(target).name))
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    return done
+
+
+def stored(path):
+    with View(path) as view:
+        return keys(row.telegram for row in view.rows(0, 100, 10**6))
+
+
+STAMP = "19700102T000000Z"
+PLACED = [
+    ("rename", "journal.db", f"journal.db.damaged-{STAMP}"),
+    ("sync", "FOLDER"),
+    ("rename", f"journal.db.salvaged-{STAMP}", "journal.db"),
+    ("sync", "FOLDER"),
+]
+
+
+def test_a_salvaged_journal_is_on_the_disk_before_it_counts(journal, done, tmp_path):
+    """First its contents, then that the old one has moved, then that it has its place."""
+    journal.close()
+    salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    named = [tuple("FOLDER" if part == tmp_path.name else part for part in one) for one in done]
+    assert named == [
+        ("sync", "journal.db.salvage"),
+        ("rename", "journal.db.salvage", f"journal.db.salvaged-{STAMP}"),
+        *PLACED,
+    ]
+
+
+def test_a_journal_that_is_put_back_is_on_the_disk_before_it_counts(journal, done, tmp_path):
+    """The same way as a salvaged one."""
+    journal.path.unlink()
+    journal.append([telegram(3)])
+    named = [tuple("FOLDER" if part == tmp_path.name else part for part in one) for one in done]
+    assert [one for one in named if "wal" not in one[1]] == [
+        ("sync", "journal.db.salvage"),
+        ("rename", "journal.db.salvage", f"journal.db.salvaged-{STAMP}"),
+        *PLACED[1:],
+    ]
+
+
+def test_what_was_put_back_holds_all(journal):
+    """And what comes after it."""
+    journal.path.unlink()
+    journal.append([telegram(3)])
+    assert stored(journal.path) == [("a", 1), ("a", 2), ("a", 3)]
+
+
+@pytest.mark.parametrize(
+    "name", ["journal.db.salvage", "journal.db.salvage-journal", "journal.db.rescue"]
+)
+def test_what_a_salvage_has_left_is_removed(tmp_path, name):
+    """It was killed; nothing of it counts."""
+    (tmp_path / name).write_bytes(b"half")
+    clear(tmp_path / "journal.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_start_removes_what_a_salvage_has_left(tmp_path):
+    """No other one may find it."""
+    for name in ("journal.db.salvage", "journal.db.rescue"):
+        (tmp_path / name).write_bytes(b"half")
+    Journal(tmp_path / "journal.db").close()
+    assert not list(tmp_path.glob("*.salvage")) + list(tmp_path.glob("*.rescue"))
+
+
+def test_a_start_puts_a_complete_one_in_place(journal, tmp_path):
+    """The power went between; the one that stood there is kept, its log with it."""
+    journal.close()
+    ready = tmp_path / f"journal.db.salvaged-{STAMP}"
+    journal.path.rename(ready)
+    (tmp_path / "journal.db").write_bytes(b"damaged")
+    (tmp_path / "journal.db-wal").write_bytes(b"log")
+    (tmp_path / "journal.db-shm").write_bytes(b"index")
+    finish(tmp_path / "journal.db")
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir() if ".damaged-" in path.name}
+    assert (kept, stored(journal.path)) == (
+        {
+            f"journal.db.damaged-{STAMP}": b"damaged",
+            f"journal.db.damaged-{STAMP}-wal": b"log",
+        },
+        [("a", 1), ("a", 2)],
+    )
+
+
+def test_a_start_looks_for_a_complete_one(journal, tmp_path):
+    """Before it opens, or makes, a journal."""
+    journal.close()
+    journal.path.rename(tmp_path / f"journal.db.salvaged-{STAMP}")
+    again = Journal(journal.path)
+    again.close()
+    assert stored(journal.path) == [("a", 1), ("a", 2)]
+
+
+def test_damaged_ones_of_the_same_second_are_all_kept(journal, tmp_path):
+    """Nothing is written over."""
+    journal.close()
+    for _ in range(3):
+        salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    names = sorted(path.name for path in tmp_path.glob("*.damaged-*"))
+    assert names == [f"journal.db.damaged-{STAMP}{end}" for end in ("", ".2", ".3")]
+
+
+def test_the_damaged_one_is_whole_as_it_was(journal, tmp_path):
+    """To be looked into by a person."""
+    journal.close()
+    before = journal.path.read_bytes()
+    salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    assert (tmp_path / f"journal.db.damaged-{STAMP}").read_bytes() == before
+
+
+def test_a_salvage_that_fails_leaves_all_as_it_was(journal, tmp_path, monkeypatch):
+    """And nothing beside it."""
+    journal.close()
+    before = journal.path.read_bytes()
+    monkeypatch.setattr(salvage, "fill", lambda *_: (_ for _ in ()).throw(sqlite3.Error("full")))
+    with pytest.raises(sqlite3.Error, match="full"):
+        salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    beside = {path.name for path in tmp_path.iterdir()} - {"journal.db-wal", "journal.db-shm"}
+    assert (journal.path.read_bytes(), beside) == (before, {"journal.db", "journal.db.lock"})
+
+
+def test_a_salvaged_journal_is_private(journal):
+    """Idents hold addresses."""
+    journal.close()
+    salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    assert journal.path.stat().st_mode & 0o007 == 0
+
+
+def test_a_salvaged_journal_can_shrink(journal):
+    """As one that is made new."""
+    journal.close()
+    salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    with closing(sqlite3.connect(journal.path)) as db:
+        assert db.execute("PRAGMA auto_vacuum").fetchone() == (2,)
