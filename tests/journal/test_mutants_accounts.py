@@ -242,3 +242,20 @@ def test_a_receipt_stays_until_there_is_another(journal):
     journal.settle("x", Outcome(1, [first], "one"))
     journal.settle("x", Outcome(3, others))
     assert journal.register("x") == (3, "one")
+
+
+def test_what_an_earlier_engine_was_connected_to_is_not_known(tmp_path):
+    """With the first output that starts, and only then."""
+    earlier = Journal(tmp_path / "journal.db")
+    for name in ("x", "y"):
+        earlier.register(name)
+        earlier.recovered(name, 0)
+    earlier.close()
+    journal = Journal(tmp_path / "journal.db")
+    journal.register("x")
+    first = values(journal, "SELECT name, connected FROM outputs ORDER BY name")
+    journal.recovered("x", 0)
+    journal.register("y")
+    second = values(journal, "SELECT name, connected FROM outputs ORDER BY name")
+    journal.close()
+    assert (first, second) == ([("x", None), ("y", None)], [("x", 1), ("y", None)])
