@@ -62,6 +62,13 @@ def _checked(files: list[Path]) -> Iterable[Path]:
 def _journal(format_: str, feed: Feed, publishers: Iterable[Publisher[Any]]) -> Path:
     """Where points wait: the same command finds what an earlier one has left."""
     files = [str(path if path == PIPE else path.resolve()) for path in feed.settings.files]
-    parts = [format_, *files, *(publisher.section for publisher in publishers)]
+    parts: list[object] = [format_, *files]
+    for publisher in publishers:  # wherever the server has moved to: it is the same database there
+        settings = publisher.settings
+        parts += [
+            publisher.section,
+            getattr(settings, "org", ""),
+            getattr(settings, "database", ""),
+        ]
     name = hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
     return state_folder() / "ingest" / f"{name}.db"

@@ -9,7 +9,7 @@ from mysense.influx.http import ServerSettings
 from mysense.options import Secret
 from mysense.provision.jsonapi import JsonApi, Thing
 from mysense.provision.logins import Login, settle, signs_in
-from mysense.provision.safe import Safe
+from mysense.provision.safe import Safe, long_enough
 from mysense.provision.steps import Steps
 from mysense.provision.wanted import checked
 
@@ -53,7 +53,10 @@ class People:
         return made
 
     def _set_password(self, user: Thing, password: Secret) -> None:
-        path, body = f"api/v2/users/{user['id']}/password", {"password": password.reveal()}
+        path, body = (
+            f"api/v2/users/{user['id']}/password",
+            {"password": long_enough(password).reveal()},
+        )
         self._json.call("POST", path, body, password, expected=Http.NO_CONTENT)
 
     def _belongs(self, org: Thing, user: Thing) -> bool:

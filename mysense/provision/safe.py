@@ -106,6 +106,20 @@ class Safe:
             path.unlink(missing_ok=True)
 
 
+def long_enough(password: Secret) -> Secret:
+    """`password` where InfluxDB 2.x would take it; what it says of others shows parts of them.
+
+    Raises:
+        ProvisionError: it is too short or too long.
+    """
+    low, high = 8, 72
+    if not low <= len(password.reveal().encode()) <= high:
+        raise ProvisionError(
+            f"a password of InfluxDB 2.x has {low} to {high} bytes; choose another"
+        )
+    return password
+
+
 def _write(path: Path, text: str) -> None:
     """All or nothing, with mode 600 from the first moment."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

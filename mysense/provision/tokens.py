@@ -10,7 +10,7 @@ from mysense.options import Secret
 from mysense.provision.errors import ProvisionError
 from mysense.provision.jsonapi import JsonApi, Thing
 from mysense.provision.logins import Login, lets_in, settle
-from mysense.provision.safe import Safe
+from mysense.provision.safe import Safe, long_enough
 from mysense.provision.steps import Steps
 from mysense.provision.wanted import Access
 
@@ -118,7 +118,10 @@ class Tokens:
         self._json.call("PATCH", f"{_LEGACY}/{user['id']}", {"status": "active"})
 
     def _set_password(self, user: Thing, password: Secret) -> None:
-        path, body = f"{_LEGACY}/{user['id']}/password", {"password": password.reveal()}
+        path, body = (
+            f"{_LEGACY}/{user['id']}/password",
+            {"password": long_enough(password).reveal()},
+        )
         self._json.call("POST", path, body, password, expected=Http.NO_CONTENT)
 
 

@@ -8,7 +8,7 @@ from mysense.provision import rollups
 from mysense.provision.errors import ProvisionError
 from mysense.provision.jsonapi import JsonApi, Thing
 from mysense.provision.people import People
-from mysense.provision.safe import Safe
+from mysense.provision.safe import Safe, long_enough
 from mysense.provision.steps import Steps
 from mysense.provision.tokens import Tokens
 from mysense.provision.wanted import Access, Wanted, check_retention, in_words
@@ -54,7 +54,7 @@ class Two:
             return
 
         def make() -> None:
-            password = given or self._safe.password(name)
+            password = long_enough(given or self._safe.password(name))
             own = token or self._safe.token(name)  # kept before the server hears of it
             body = {"username": name, "password": password.reveal(), "token": own.reveal()}
             self._json.post("setup", body | {"org": org, "bucket": bucket}, password, own)

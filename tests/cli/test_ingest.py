@@ -144,6 +144,15 @@ def until(true, seconds=60):
     raise AssertionError("it did not come about")
 
 
+def test_what_waits_for_a_database_goes_nowhere_else(mysense, write, influxd, target, tmp_path):
+    """A feed for one database does not bring along what was left of another's."""
+    write("feed.jsonl", line(1))
+    ingest(mysense, "feed.jsonl", "--timeout", "0.5", "-o", "influxpub.port=1", code=1)
+    ingest(mysense, "feed.jsonl", "-o", f"influxpub.database={target}x")
+    assert len(list((tmp_path / "state/mysense/ingest").glob("*.db"))) == 1
+    influxd.query(f'DROP DATABASE "{target}x"')
+
+
 def test_dry_lines_are_those_of_ocs(influxd, target, mysense, write):
     """A killed ingest goes on where its journal stands: the position counts lines and bytes."""
     lines = "".join(f"{line(at)}\n" for at in range(5000))

@@ -244,6 +244,16 @@ def test_set_up(command, new_influx2):
     assert (ran.states, again.states, made.code) == ({"created"}, {"exists"}, 0)
 
 
+def test_set_up_with_a_password_that_2x_would_refuse(command, new_influx2):
+    """It is told before anything is made, and nothing of the password is."""
+    server = new_influx2()
+    conf = ["hostname = " + server.host, f"port = {server.port}", "api = 2", "org = air"]
+    ran = command(conf, "setup", PROVISION_USER="root", PROVISION_PASSWORD="zq7")
+    allowed = server.request("GET", "/api/v2/setup")[1]["allowed"]
+    assert (ran.code, "8 to 72 bytes" in ran.told["error"], allowed) == (1, True, True)
+    assert "zq7" not in ran.err
+
+
 def test_set_up_that_ended_half_done(command, new_influx2, tmp_path):
     """The token is in its file before the server has it: nothing is lost with the answer."""
     server = new_influx2()
