@@ -83,8 +83,8 @@ class Delivery:
         self._backoff = Backoff(self._log, max_backoff, clock, jitter)
         self._noted = 0.0
         self._noted_failures = 0
-        self.settled_count = 0
-        """Batches settled since the start: it grows while there is progress."""
+        self.progress = 0
+        """Grows whenever a part of a batch is done, or a batch settled: a large one takes long."""
         self.stopped: str | None = None
         """Why this output has given up until the configuration is mended."""
 
@@ -166,7 +166,7 @@ class Delivery:
         settle = self._journal.settle_aside if batch.aside else self._journal.settle
         settle(self.name, batch.outcome())
         self._cursor, self._batch = batch.cursor, None
-        self.settled_count += 1
+        self.progress += 1
         self._tell_dead(batch.dead)
         return 0.0
 
@@ -228,6 +228,7 @@ class Delivery:
             part = batch.parts[0]
             try:
                 self._send_part(batch, part)
+                self.progress += 1
             except (RetryLater, Misconfigured, KeyboardInterrupt):
                 raise
             except BaseException as wrong:  # noqa: BLE001  # a plugin's fault, sys.exit() too, may not cost telegrams

@@ -119,7 +119,7 @@ class Engine:
             self._heart.beat(self._state)
             if self._once and self._ended:
                 return self.done
-            settled = sum(delivery.settled_count for delivery in self.deliveries)
+            settled = sum(delivery.progress for delivery in self.deliveries)
             if settled != seen[1] or not self._stuck:
                 seen = (time.monotonic(), settled)
             if self._once and timeout is not None and time.monotonic() - seen[0] > timeout:

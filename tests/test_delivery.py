@@ -343,6 +343,27 @@ def test_a_lone_too_large_one_is_a_dead_letter(journal, rig):
     assert one.shelf.got == [("a", 1), ("a", 3)]
 
 
+def test_a_batch_that_takes_long_makes_progress(journal, tmp_path):
+    """One that is divided up to the last telegram is at work, though nothing is settled yet."""
+    seen = []
+    rig = Rig(
+        journal,
+        Shelf(
+            tmp_path / "shelf.db",
+            rule=lambda batch: seen.append(rig.delivery.progress) or bad(batch),
+        ),
+    )
+    journal.append([telegram(at) for at in range(8)])
+    rig.settle()
+    rig.close()
+    assert seen == sorted(set(seen))
+
+
+def bad(batch):
+    """Whatever it is, it is not acceptable."""
+    raise Unacceptable("bad")
+
+
 def test_a_reason_that_utf8_cannot_hold_does_not_block(journal, rig):
     """The reason is escaped and the output goes on."""
     one = rig(script=[Refused({0: "\udcff"})])

@@ -96,7 +96,10 @@ def _retry(path: Any, args: argparse.Namespace) -> int:
         say(f"{taken} were refused by the journal itself: no output can take them, see `dead list`")
     request(path, "retry", sorted({*names, *held}), "" if args.id is None else str(args.id))
     tried = len(waiting) - taken
-    say(f"{tried} dead letters of {', '.join(names) or 'no output'} are to be tried again")
+    if tried:
+        say(f"{tried} dead letters of {', '.join(names)} are to be tried again")
+    elif not held:
+        say("there is nothing to be tried again")
     if held:
         say(f"{sum(held.values())} held telegrams of {', '.join(held)} are tried as well")
     if tried or held:

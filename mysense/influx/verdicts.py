@@ -70,8 +70,9 @@ def verdict(answer: Answer, asked: Asked) -> MySenseError:
 
 
 def _somebody_else(answer: Answer, asked: Asked) -> MySenseError:
+    usual = "has an answer" if answer.status == Http.NO_CONTENT else "says 204"
     return RetryLater(
-        f"{asked.server} answers {answer.status} where InfluxDB says 204, so something else, as "
+        f"{asked.server} answers {answer.status} where InfluxDB {usual}, so something else, as "
         f"a portal or proxy, answers for it ({answer.message[:120]}); log in to the network, or "
         "correct hostname and port",
         answer.retry_after,

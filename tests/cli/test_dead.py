@@ -80,12 +80,12 @@ def test_retry_of_one_letter(refused):
 
 def test_retry_of_a_letter_that_is_not_there(refused):
     """A wrong number is a failure, not a success with nothing."""
-    assert "0 dead letters" in refused("dead", "retry", "--id", "99", code=1).stderr
+    assert "there is nothing to be tried again" in refused("dead", "retry", "--id", "99", code=1).stderr
 
 
 def test_retry_without_letters_is_good(refused):
     """Nothing to do is done."""
-    assert "0 dead letters of no output" in refused("dead", "retry", "jsonl").stderr
+    assert "there is nothing to be tried again" in refused("dead", "retry", "jsonl").stderr
 
 
 def test_what_an_input_refused_is_only_listed(mysense, tmp_path):
