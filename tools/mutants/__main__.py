@@ -37,7 +37,8 @@ FILES = (
 TESTS = (
     "tests/journal",
     *("tests/test_delivery*.py", "tests/test_intake*.py", "tests/test_backoff.py"),
-    *("tests/test_excluding.py", "tests/test_ledger.py", "tests/test_trials.py"),
+    *(f"tests/test_{name}.py" for name in ("search", "doubt", "excluding", "ledger")),
+    "tests/sampling/test_dating.py",
 )
 LEFT_OUT = (  # by name: they look at the time and may fail by chance; or trace other processes
     "not linear and not next_to_nothing and not test_errors_of_the_disk"
@@ -60,8 +61,7 @@ def main() -> int:
         covering = Covering.read(known)
     else:
         covering = cover(trees[0], known, tests(trees[0]), files(trees[0]))
-    for tree in trees:
-        warm(tree, covering)
+    warm(trees, covering)
     print(f"{len(covering.seconds)} tests, {sum(covering.seconds.values()):.0f} s", flush=True)
     until = time.monotonic() + 60 * asked.minutes
     became = Run(trees, covering, until, asked.seconds).all(made)
@@ -128,12 +128,14 @@ def choose(asked: argparse.Namespace, tree: Path) -> list[Mutant]:
     return made
 
 
-def warm(tree: Path, covering: Covering) -> None:
-    """All tests in this copy as they run over mutants: they have to pass."""
-    pid = trial.begin(tree, None, list(covering.seconds), covering.seconds, write=True)
-    _, status = os.waitpid(pid, 0)
-    if trial.end(pid, tree, None, status) != trial.SURVIVED:
-        raise SystemExit(f"without any mutant {trial.killer(tree)} fails; nothing can be said")
+def warm(trees: Iterable[Path], covering: Covering) -> None:
+    """All tests in each copy as they run over mutants: they have to pass."""
+    names, seconds = list(covering.seconds), covering.seconds
+    begun = {trial.begin(tree, None, names, seconds, write=True): tree for tree in trees}
+    for pid, tree in begun.items():
+        _, status = os.waitpid(pid, 0)
+        if trial.end(pid, tree, None, status) != trial.SURVIVED:
+            raise SystemExit(f"without any mutant {trial.killer(tree)} fails; nothing can be said")
 
 
 class Run:
