@@ -143,6 +143,10 @@ class InfluxPub(Publisher[InfluxPubSettings]):
         else:
             self._writer.write(batch)
 
+    def epoch(self) -> str | None:
+        """When the server was started."""
+        return self._server.started()
+
     def preview(self, batch: Sequence[Telegram]) -> Iterator[str]:
         """The lines that `publish` would post to a database without other types in it."""
         if not batch:

@@ -17,6 +17,7 @@ from contextlib import suppress
 
 from mysense.backoff import Backoff, Jitter, full_jitter
 from mysense.batch import Batch, by_kit, into_parts, number
+from mysense.doubt import Doubt
 from mysense.excluding import Exclude
 from mysense.journal import Journal, Row
 from mysense.journal.view import View
@@ -78,6 +79,7 @@ class Delivery:
         self._full_at = 0.0  # when to send a batch that is not full
         self._asked = self._looked = 0  # requests to look aside, and those that were obeyed
         self._hurried = 0  # those for which a pause was cut short
+        self._doubt = Doubt(publisher, journal, clock, self._log)
         self._open = False
         self._paused = False
         self._backoff = Backoff(self._log, max_backoff, clock, jitter)
@@ -120,7 +122,8 @@ class Delivery:
         if self._paused:
             return True
         looked = self._looked == self._asked
-        return self.settled and looked and self._cursor >= head and not self._held
+        sure = not self._doubt.pending
+        return self.settled and looked and sure and self._cursor >= head and not self._held
 
     def step(self) -> float:  # noqa: PLR0911  # one return a kind of failure
         """Do one piece of work.
@@ -140,7 +143,7 @@ class Delivery:
             pause = self._work()
             self._recovered()
         except RetryLater as wrong:
-            return self._failed(str(wrong), wrong.after, alarm=wrong.alarm)
+            return self._later(wrong)
         except PluginFault as wrong:
             self._log.debug("in this plugin", exc_info=True)
             return self._failed(str(wrong), None, alarm=wrong.alarm)
@@ -166,6 +169,7 @@ class Delivery:
         settle = self._journal.settle_aside if batch.aside else self._journal.settle
         settle(self.name, batch.outcome())
         self._cursor, self._batch = batch.cursor, None
+        self._doubt.sent()
         self.progress += 1
         self._tell_dead(batch.dead)
         return 0.0
@@ -175,6 +179,8 @@ class Delivery:
     def _begin(self) -> float:
         """Begin a batch if there is one; else say how long to wait."""
         self._obey()
+        if (back := self._doubt.look(idle=self._journal.head <= self._cursor)) is not None:
+            self._cursor = self._seen = back
         self._turn_aside = not self._turn_aside
         if self._turn_aside:
             self._fetch_aside()
@@ -427,6 +433,12 @@ class Delivery:
             self._looked = asked
 
     # -- failing and recovering -----------------------------------------------------------------
+
+    def _later(self, wrong: RetryLater) -> float:
+        if wrong.doubt:
+            with suppress(sqlite3.Error):  # it will say so again
+                self._doubt.arise(self._cursor)
+        return self._failed(str(wrong), wrong.after, alarm=wrong.alarm)
 
     def _failed(self, reason: str, after: float | None, *, alarm: bool = False) -> float:
         pause = self._backoff.failed(reason, after, alarm=alarm)

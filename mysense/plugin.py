@@ -48,12 +48,21 @@ class RetryLater(MySenseError, ConnectionError):
         reason: what the other side said or did.
         after: seconds that the other side asked for, or None to back off as the core sees fit.
         alarm: whether somebody has to mend something: told as an error, at once.
+        doubt: whether the other side may yet forget what it accepts from now on, see doubt.py.
     """
 
-    def __init__(self, reason: str, after: float | None = None, *, alarm: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        after: float | None = None,
+        *,
+        alarm: bool = False,
+        doubt: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.after = after
         self.alarm = alarm
+        self.doubt = doubt
 
 
 class Refused(MySenseError, ValueError):
@@ -259,6 +268,10 @@ class Publisher(Plugin[S]):
             RetryLater, Refused, Hold, Unacceptable, TooLarge, Misconfigured
         """
         raise NotImplementedError
+
+    def epoch(self) -> str | None:
+        """What changes when the other side is started again; None where that cannot be told."""
+        return None
 
     def preview(self, batch: Sequence[Telegram]) -> Iterator[str]:
         """The wire lines that `publish` would send, without touching anything outside."""

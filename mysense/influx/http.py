@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -251,6 +252,18 @@ class Server:
                 raise
         answer = self._session.answer if self._session else None
         return version_of(answer) if answer is not None else ""
+
+    def started(self) -> str | None:
+        """What tells one start of the server from another; None where it does not say."""
+        try:
+            if self.api() == 1:
+                found = json.loads(self._request("debug/vars", 200, "GET", {}, None, {}))
+                return str(found["system"]["started"])
+            text = self._request("metrics", 200, "GET", {}, None, {}).decode(errors="replace")
+        except (Answer, RetryLater, ValueError, KeyError, TypeError):
+            return None
+        match = re.search(r"^process_start_time_seconds (\S+)", text, re.MULTILINE)
+        return match[1] if match else None
 
     def server_time(self) -> float | None:
         """Unix seconds by the server's clock when it gave its last answer, if it said so."""

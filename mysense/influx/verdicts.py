@@ -66,7 +66,8 @@ def verdict(answer: Answer, asked: Asked) -> MySenseError:
     known = judge(answer, asked) if judge else None
     reason = f"{asked.server}: {answer.status} {answer.message} ({asked})"
     alarm = answer.status == Http.BAD_REQUEST  # none of our faults: its disk is full, for example
-    return known or RetryLater(reason, answer.retry_after, alarm=alarm)
+    full = "no space left" in answer.message
+    return known or RetryLater(reason, answer.retry_after, alarm=alarm, doubt=full)
 
 
 def _somebody_else(answer: Answer, asked: Asked) -> MySenseError:

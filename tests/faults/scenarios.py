@@ -54,9 +54,9 @@ def killed200(bench: Bench, times: int) -> Ledger:
 
 @row("killed 200 times, server's disk full", needs.mounting, whole={"times": 200})
 def killed200full(bench: Bench, times: int) -> Ledger:
-    """The same, its disk filled too. What it acknowledged and forgot is told, and brought back."""
+    """The same, its disk filled too. What it acknowledged and forgot is sent again by itself."""
     kit, server = _killed(bench, times, fills=True)
-    return bench.mended(kit, server, injected=times)
+    return bench.ledger(kit, injected=times, server=server)
 
 
 @row("a week of backlog, live data go on", whole={"backlog": 100_800})

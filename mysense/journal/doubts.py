@@ -1,0 +1,76 @@
+"""What outputs acknowledged and may yet forget, see mysense/doubt.py."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+
+from mysense.journal.accounts import Journal
+
+_ASIDE = (  # what will be sent again is not to be aside as well
+    "DELETE FROM aside WHERE output = ?1 AND EXISTS (SELECT 1 FROM telegrams t"
+    " JOIN sources s ON s.id = t.source WHERE t.seq > ?2 AND t.seq <= ?3"
+    " AND s.kit = aside.kit AND t.time = aside.time AND t.ident = aside.ident)"
+)
+
+
+@attrs.frozen(kw_only=True)
+class Doubtful:
+    """Since when an output is doubted.
+
+    Attributes:
+        cursor: everything beyond it is doubtful.
+        at: when the other side last said that it cannot write, in Unix seconds.
+        epoch: which start of the other side was last looked at.
+    """
+
+    cursor: int
+    at: float
+    epoch: str | None
+
+
+def doubtful(journal: Journal, output: str) -> Doubtful | None:
+    """What is kept of `output`."""
+    with journal.transaction() as db:
+        row = db.execute("SELECT value FROM meta WHERE key = ?", (_key(output),)).fetchone()
+    return Doubtful(**json.loads(row[0])) if row else None
+
+
+def keep(journal: Journal, output: str, found: Doubtful | None) -> None:
+    """Keep it, or None to be certain again."""
+    with journal.transaction() as db:
+        db.execute("DELETE FROM meta WHERE key = ?", (_key(output),))
+        if found is not None:
+            entry = (_key(output), json.dumps(attrs.asdict(found)))
+            db.execute("INSERT INTO meta (key, value) VALUES (?, ?)", entry)
+
+
+def rewind(journal: Journal, output: str, cursor: int) -> int:
+    """Set an output back, so that what it has acknowledged is sent again.
+
+    Returns:
+        its cursor: `cursor`, or beyond what was let go of since.
+    """
+    with journal.transaction() as db:
+        (now,) = db.execute("SELECT cursor FROM outputs WHERE name = ?", (output,)).fetchone()
+        (first,) = db.execute("SELECT min(seq) FROM telegrams").fetchone()
+        cursor = min(now, max(cursor, now if first is None else first - 1))
+        span = "SELECT count(*) FROM telegrams WHERE seq > ? AND seq <= ?"
+        (count,) = db.execute(span, (cursor, now)).fetchone()
+        aside = db.execute(_ASIDE, (output, cursor, now)).rowcount
+        db.execute(
+            "UPDATE outputs SET cursor = ?, acknowledged = max(0, acknowledged - ?) WHERE name = ?",
+            (cursor, count - aside, output),
+        )
+        if count:
+            text = f"the server was started again after its disk was full: {count} are sent again"
+            db.execute(
+                "INSERT INTO events (at, who, kind, text) VALUES (?, ?, 'again', ?)",
+                (journal.now(), output, text),
+            )
+    return cursor
+
+
+def _key(output: str) -> str:
+    return f"doubt {output}"

@@ -1,0 +1,151 @@
+"""What an output acknowledged and forgets after its disk was full is sent again."""
+
+from __future__ import annotations
+
+import pytest
+
+from mysense.doubt import LOOK_EVERY, WEEK
+from mysense.journal import Journal
+from mysense.journal.view import View
+from mysense.plugin import RetryLater, Unacceptable
+from tests.pipeline import Rig, Shelf, counts, telegram
+
+
+class Forgetful(Shelf):
+    """Says which start of its server it speaks with."""
+
+    start = "one"
+
+    def epoch(self):
+        return self.start
+
+
+@pytest.fixture
+def now():
+    """The wall clock, set by hand."""
+    return [1_800_000_000.0]
+
+
+@pytest.fixture
+def journal(tmp_path, now):
+    made = Journal(tmp_path / "journal.db", now=lambda: now[0])
+    yield made
+    made.close()
+
+
+def full():
+    return RetryLater("no space left on device", doubt=True)
+
+
+@pytest.fixture
+def rig(journal, tmp_path):
+    made = Rig(journal, Forgetful(tmp_path / "shelf.db"))
+    yield made
+    made.close()
+
+
+def begin(rig, journal):
+    """Three telegrams before the disk is full, three after; all arrive."""
+    journal.append([telegram(at) for at in range(3)])
+    rig.settle()
+    journal.append([telegram(at) for at in range(3, 6)])
+    rig.shelf.script.append(full())
+    rig.step(2)
+    rig.pass_time(3600)
+
+
+def times(shelf):
+    return [time for _, time in shelf.got]
+
+
+def test_after_a_start_of_the_server_it_is_sent_again(rig, journal):
+    """From the first answer on that said so, once a start, and the account stays right."""
+    begin(rig, journal)
+    rig.pass_time(LOOK_EVERY)
+    assert times(rig.shelf) == [0, 1, 2, 3, 4, 5]
+    rig.shelf.start = "two"
+    rig.pass_time(LOOK_EVERY)
+    rig.pass_time(LOOK_EVERY)
+    assert times(rig.shelf) == [0, 1, 2, 3, 4, 5, 3, 4, 5]
+    assert counts(journal) == (6, 0, 0, 0, 0)
+    with View(journal.path) as view:
+        (event,) = view.all("SELECT text FROM events WHERE kind = 'again'")
+    assert "3 are sent again" in event["text"]
+
+
+def test_also_when_the_kit_was_started_again_meanwhile(rig, journal, tmp_path):
+    """The journal knows what is doubted, and which start it was."""
+    begin(rig, journal)
+    rig.close()
+    again = Forgetful(tmp_path / "shelf.db")
+    again.start = "two"
+    other = Rig(journal, again)
+    other.settle()
+    assert times(again) == [0, 1, 2, 3, 4, 5, 3, 4, 5]
+    other.close()
+
+
+def test_nobody_is_done_before_it_was_looked(rig, journal):
+    """`--once` does not end between an acknowledgement and the look whether it still holds."""
+    begin(rig, journal)
+    rig.shelf.start = "two"
+    journal.append([telegram(9)])
+    rig.delivery._doubt._look_at = rig.clock.now + 1000
+    while times(rig.shelf)[-1] != 9:
+        rig.delivery.step()
+    assert not rig.delivery.drained(journal.head)
+    rig.settle()
+    assert rig.delivery.drained(journal.head)
+    assert times(rig.shelf)[-4:] == [3, 4, 5, 9]
+
+
+def test_without_a_full_disk_nothing_is_sent_again(rig, journal):
+    """A server may be started as often as it likes."""
+    journal.append([telegram(1)])
+    rig.shelf.script.append(RetryLater("down"))
+    rig.step(2)
+    rig.pass_time(3600)
+    rig.shelf.start = "two"
+    rig.pass_time(LOOK_EVERY)
+    assert times(rig.shelf) == [1]
+
+
+def test_it_is_not_doubted_for_ever(rig, journal, now):
+    """After a week the server has moved what it had into files of its own."""
+    begin(rig, journal)
+    now[0] += WEEK + 1
+    rig.shelf.start = "two"
+    rig.pass_time(LOOK_EVERY)
+    rig.shelf.start = "three"
+    now[0] -= WEEK
+    rig.pass_time(LOOK_EVERY)
+    assert times(rig.shelf) == [0, 1, 2, 3, 4, 5]
+
+
+def test_dead_letters_are_not_doubled(rig, journal):
+    """What is sent again and refused again is one dead letter."""
+    journal.append([telegram(at) for at in range(3)])
+    rig.shelf.script.append(full())
+    rig.step(2)
+    rig.shelf.rule = refuse_one
+    rig.pass_time(3600)
+    assert counts(journal) == (2, 0, 0, 1, 0)
+    rig.shelf.start = "two"
+    rig.pass_time(LOOK_EVERY)
+    assert counts(journal) == (2, 0, 0, 1, 0)
+    assert times(rig.shelf) == [0, 2, 0, 2]
+
+
+def refuse_one(batch):
+    if any(one.time == 1 for one in batch):
+        raise Unacceptable("not this one")
+
+
+def test_what_was_let_go_of_is_not_asked_for(rig, journal):
+    """The journal sends again what it still has."""
+    begin(rig, journal)
+    with journal.transaction() as db:
+        db.execute("DELETE FROM telegrams WHERE time < 5")
+    rig.shelf.start = "two"
+    rig.pass_time(LOOK_EVERY)
+    assert times(rig.shelf) == [0, 1, 2, 3, 4, 5, 5]
