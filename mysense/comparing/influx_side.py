@@ -139,7 +139,7 @@ class InfluxSide:
                 answer = server.query(
                     _deletion(place) + source.condition, database=source.database, post=True
                 )
-                for result in json.loads(answer)["results"]:
+                for result in json.loads(answer).get("results", ()):  # 2.x has none to tell
                     if "error" in result:
                         raise CompareError(f"{self.name}: {result['error']}")
         except Answer as answer:

@@ -79,7 +79,7 @@ class Compat:
         results = self._results(asked, visible)
         if asked.query.get("chunked") == "true":
             return 200, b"".join(json.dumps({"results": [one]}).encode() + b"\n" for one in results)
-        return 200, {"results": results}
+        return 200, {"results": results} if results else {}
 
     def _results(self, asked: Asked, visible: list[Thing]) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []
@@ -113,11 +113,12 @@ class Compat:
     def _delete(
         self, database: str, statement: list[influxql.Token], visible: list[Thing]
     ) -> list[dict[str, Any]]:
-        """Points of the default bucket; its sources cannot be qualified."""
+        """Points of the default bucket; its sources cannot be qualified. Success has no result."""
         found = self._mapping(visible, database, None)
         if found is None:
             raise NotExecuted(f"default retention policy not set for: {database}")
-        return self._api.engine.query("".join(statement), {"db": found["bucketID"]})
+        answers = self._api.engine.query("".join(statement), {"db": found["bucketID"]})
+        return [one for one in answers if "error" in one]
 
     def _forward(
         self, asked: Asked, statement: list[influxql.Token], visible: list[Thing]
