@@ -41,7 +41,7 @@ class Tokens:
         if org is None or (bucket is None and not every):  # of a run that makes nothing
             self._steps.create("token", access.name, lambda: None, title)
             return
-        permissions = _permissions(org, bucket, access)
+        permissions = _permissions(org, bucket, access) + ([_sees(org)] if every else [])
         description = f"MySense {access.name}: {title}"
         found = self._authorized(org, description, permissions)
         work = partial(self._new_token, org, access.name, description, permissions, found)
@@ -129,6 +129,14 @@ def _permissions(org: Thing, bucket: Thing | None, access: Access) -> list[Thing
     resource = {"type": "buckets", "orgID": org["id"]} | ({"id": bucket["id"]} if bucket else {})
     actions = [action for action in ("read", "write") if getattr(access, action)]
     return [{"action": action, "resource": resource} for action in actions]
+
+
+def _sees(org: Thing) -> Thing:
+    """With it the server's own two buckets are listed, too.
+
+    Flux's buckets() ends at the first page of 20 from which a bucket is hidden.
+    """
+    return {"action": "read", "resource": {"type": "orgs", "id": org["id"]}}
 
 
 def _rights(permissions: list[Thing]) -> set[tuple[str, ...]]:

@@ -22,11 +22,12 @@ class Buckets(Base):
             if org in {None, one["orgID"]}
             and name in {None, one["name"]}
             and asked.query.get("id") in {None, one["id"]}
-            and self.may(asked, "read", "buckets", one["orgID"], one["id"])
         ]
-        if name and org and not found:
+        # a page is cut out first, and then what may not be seen is left out of it
+        seen = [one for one in self.page(asked, found) if self.sees(asked, one)]
+        if name and org and not seen:
             raise not_found(f'bucket "{name}" not found')
-        return 200, {"buckets": self.page(asked, found), "links": {"self": "/api/v2/buckets"}}
+        return 200, {"buckets": seen, "links": {"self": "/api/v2/buckets"}}
 
     @route("POST", "/api/v2/buckets")
     def add_bucket(self, asked: Asked) -> Answer:
@@ -92,7 +93,7 @@ class Buckets(Base):
             one
             for one in self.state.mappings(self.org_of(asked))
             if all(one[keys[k]] == v for k, v in asked.query.items() if k in keys)
-            and self.may(asked, "read", "buckets", one["orgID"], one["bucketID"])
+            and self.sees(asked, self.state.buckets[one["bucketID"]])
         ]
         return 200, {"content": content}
 

@@ -74,7 +74,7 @@ class Compat:
         visible = [
             one
             for one in self._state.mappings(org)
-            if self._api.may(asked, "read", "buckets", org["id"], one["bucketID"])
+            if self._api.sees(asked, self._state.buckets[one["bucketID"]])
         ]
         results = self._results(asked, visible)
         if asked.query.get("chunked") == "true":

@@ -69,6 +69,13 @@ class Base:
         """Whether who asks may do this."""
         return allowed(asked.who["permissions"], action, kind, org, of)
 
+    def sees(self, asked: Asked, bucket: Thing) -> bool:
+        """Whether who asks is told of this bucket; the server's own belong to the organisation."""
+        org = bucket["orgID"]
+        if bucket["type"] == "system":
+            return self.may(asked, "read", "orgs", org, org)
+        return self.may(asked, "read", "buckets", org, bucket["id"])
+
     def org_of(self, asked: Asked) -> Thing:
         """The organisation that the query or the body names, else that of the token."""
         named = asked.query.get("orgID") or asked.query.get("org")
