@@ -10,6 +10,7 @@ import struct
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -33,15 +34,26 @@ _LOOK_EVERY = 10.0  # seconds between two looks at a clock module, which is read
 
 def kernel_synchronised() -> bool:
     """Whether the kernel says that its clock follows a time server; nothing is changed."""
-    import ctypes  # only a kit that measures asks
-
-    timex = ctypes.create_string_buffer(1024)  # longer than any; `modes` is 0: it only asks
-    try:
-        answer = ctypes.CDLL(None).adjtimex(timex)
-    except (OSError, AttributeError):  # a C library without it
-        return False
+    timex = bytearray(1024)  # longer than any; `modes` is 0: it only asks
+    answer = _adjtimex()(timex)
     *_, status = struct.unpack_from(_TIMEX, timex)
     return answer >= 0 and not status & _STA_UNSYNC
+
+
+@lru_cache(1)
+def _adjtimex() -> Callable[[bytearray], int]:
+    """The C library's; looked up once, as each look costs kilobytes that are not given back."""
+    import ctypes  # only a kit that measures asks
+
+    try:
+        found = ctypes.CDLL(None).adjtimex
+    except (OSError, AttributeError):  # a C library without it
+        return lambda _: -1
+
+    def ask(timex: bytearray) -> int:
+        return int(found((ctypes.c_char * len(timex)).from_buffer(timex)))
+
+    return ask
 
 
 class Machine:
