@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import time
 
 import pytest
@@ -206,3 +207,13 @@ def test_this_kernel_is_asked():
 def test_the_release_is_not_in_the_future():
     """Else no kit would ever send anything."""
     assert time.strptime(RELEASED, "%Y-%m-%d") < time.gmtime()
+
+
+def test_asking_the_kernel_leaves_nothing_behind():
+    """It is asked twice a telegram, for years."""
+    kernel_synchronised()
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(300):
+        kernel_synchronised()
+    assert len(gc.get_objects()) - before < 100
