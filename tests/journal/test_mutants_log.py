@@ -8,6 +8,7 @@ import time
 import pytest
 
 from mysense.journal import Appended, Journal, log
+from mysense.journal.damage import Damaged
 from mysense.journal.log import storable
 from mysense.journal.view import View
 from mysense.plugin import Refusal
@@ -57,20 +58,28 @@ def test_appended_counts_what_became_of_each(journal):
 
 def test_a_dead_letter_of_a_taken_second_says_all_of_it(journal):
     """As it would have been stored, so that it can be looked into."""
-    journal.append([telegram(1)])
-    journal.append([telegram(1, village="Grubbenvorst", temp=9.0)])
+    journal.append([telegram(7)])
+    journal.append([telegram(7, village="Grubbenvorst", temp=9.0)])
     query = "SELECT output, state, kit, time, ident, new, at, data FROM aside"
-    wanted = ("", "dead", "p_a", 1, 2, 1, 5000.0, '{"time":1,"temp":9.0}')
+    wanted = ("", "dead", "p_a", 7, 2, 1, 5000.0, '{"time":7,"temp":9.0}')
     assert values(journal, query) == [wanted]
 
 
+def test_the_same_dead_letter_is_kept_once(journal):
+    """However often it comes."""
+    journal.append([telegram(7)])
+    for _ in range(3):
+        journal.append([telegram(7, temp=9.0)])
+    assert values(journal, "SELECT count(*) FROM aside") == [(1,)]
+
+
 @pytest.mark.parametrize(
-    "other", [telegram(1, temp=8.0), telegram(2, temp=9.0), telegram(1, "b", temp=9.0)]
+    "other", [telegram(7, temp=8.0), telegram(8, temp=9.0), telegram(7, "b", temp=9.0)]
 )
 def test_another_dead_letter_is_kept_too(journal, other):
     """Only the very same one is not: other data, another second, another kit."""
-    journal.append([telegram(1), telegram(2), telegram(1, "b")])
-    journal.append([telegram(1, temp=9.0)])
+    journal.append([telegram(7), telegram(8), telegram(7, "b")])
+    journal.append([telegram(7, temp=9.0)])
     journal.append([other])
     assert values(journal, "SELECT count(*) FROM aside") == [(2,)]
 
@@ -269,3 +278,35 @@ def test_waking_does_not_wait_for_a_busy_journal(journal):
     free.set()
     holder.join(30)
     assert not holder.is_alive()
+
+
+def test_idents_are_kept_as_they_are_written(journal):
+    """Not as escapes: people look into a journal."""
+    journal.append([telegram(1, village="Sévérac")])
+    assert "Sévérac" in values(journal, "SELECT body FROM idents")[0][0]
+
+
+def test_a_position_that_is_no_json_is_an_error_of_the_input(journal):
+    """Nothing of it is kept, nor are the telegrams."""
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        journal.append([telegram(1)], source="x", position={"a": float("nan")})
+    assert (rows(journal), journal.position("x")) == ([], None)
+
+
+def test_a_position_that_cannot_be_read_is_damage(journal, monkeypatch):
+    """It is not as good as none: that would read everything once more."""
+    journal.append([], source="x", position={"a": 1})
+    with journal.transaction() as db:
+        db.execute("UPDATE positions SET value = '{'")
+    told = []
+    monkeypatch.setattr(journal, "mend", told.append)
+    with pytest.raises(Damaged, match="the position of x"):
+        journal._position("x")
+    assert len(told) == 1
+
+
+def test_a_repeat_among_many_costs_nothing_but_time(journal):
+    """All else of a large batch is stored, once."""
+    journal.append([telegram(150)])
+    appended = journal.append([telegram(at) for at in range(300)])
+    assert (appended, len(rows(journal))) == (Appended(299, repeats=1), 300)
