@@ -25,7 +25,7 @@ class Buckets(Base):
         ]
         # a page is cut out first, and then what may not be seen is left out of it
         seen = [one for one in self.page(asked, found) if self.sees(asked, one)]
-        if name and org and not seen:
+        if name and org and not found:
             raise not_found(f'bucket "{name}" not found')
         return 200, {"buckets": seen, "links": {"self": "/api/v2/buckets"}}
 
@@ -47,7 +47,7 @@ class Buckets(Base):
             "name": name,
             "type": kind,
             "description": description,
-            "retentionRules": retention_good(rules),
+            "retentionRules": retention_good(rules, 0),
         }
         bucket = self.state.add(self.state.buckets, made)
         self.engine.create(bucket["id"], bucket["retentionRules"][0]["everySeconds"])
@@ -70,7 +70,7 @@ class Buckets(Base):
         rules = asked.json.get("retentionRules")
         if rules:
             shard = found["retentionRules"][0]["shardGroupDurationSeconds"]
-            rules = retention_good([{"shardGroupDurationSeconds": shard} | rules[0]])
+            rules = retention_good([{"shardGroupDurationSeconds": shard} | rules[0]], shard)
             rule = rules[0]
             self.engine.alter(bucket, rule["everySeconds"], rule["shardGroupDurationSeconds"])
             found["retentionRules"] = rules
@@ -134,11 +134,12 @@ class Buckets(Base):
     def store_points(self, asked: Asked, bucket: Thing, precision: str) -> Answer:
         """Points into `bucket`, all or, of what can be parsed, those that fit."""
         if not self.may(asked, "write", "buckets", bucket["orgID"], bucket["id"]):
-            raise Refusal(403, "forbidden", "insufficient permissions for write")
+            why = ": token is inactive" if asked.who["status"] != "active" else ""
+            raise Refusal(403, "forbidden", f"insufficient permissions for write{why}")
         try:
             points = lines.check(asked.body.decode(errors="surrogateescape"))
         except lines.Unparsable as wrong:
-            raise Refusal(400, "invalid", str(wrong), line=wrong.number) from None
+            raise invalid(str(wrong)) from None
         if points:
             self.engine.write(bucket["id"], asked.body, precision)
         return 204, None

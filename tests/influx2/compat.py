@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from tests.influx2 import influxql
 from tests.influx2.api import Api
-from tests.influx2.errors import Refusal, not_found
+from tests.influx2.errors import Refusal, not_found, unauthorized
 from tests.influx2.routes import Answer, Asked, basic
 from tests.influx2.state import Thing
 
@@ -32,6 +32,8 @@ class Compat:
         header = asked.headers.get("Authorization", "")
         if header.startswith("Token "):
             return self._active(self._state.by_token(header[6:].strip()))
+        if not header and "p" not in asked.query:
+            raise unauthorized()
         name, _, password = basic(asked.headers)
         if "u" in asked.query or "p" in asked.query:
             name, password = asked.query.get("u", ""), asked.query.get("p", "")
@@ -56,9 +58,10 @@ class Compat:
         database, policy = asked.query.get("db", ""), asked.query.get("rp") or None
         if not database:
             raise Refusal(400, "invalid", "missing db")
-        found = self._mapping(self._state.mappings(org), database, policy)
+        mine = self._visible(asked, org, "read", "write")
+        found = self._mapping(mine, database, policy)
         if found is None:
-            raise not_found("unable to find DBRP")
+            raise not_found("no dbrp mapping found")
         return self._api.store_points(asked, self._state.buckets[found["bucketID"]], precision)
 
     def query(self, asked: Asked) -> Answer:
@@ -71,27 +74,31 @@ class Compat:
         org = self._state.org(asked.who["orgID"])
         if not asked.query.get("q"):
             raise Refusal(400, "invalid", "missing required parameter q")
-        visible = [
-            one
-            for one in self._state.mappings(org)
-            if self._api.sees(asked, self._state.buckets[one["bucketID"]])
-        ]
+        visible = self._visible(asked, org, "read")
         results = self._results(asked, visible)
         if asked.query.get("chunked") == "true":
             return 200, b"".join(json.dumps({"results": [one]}).encode() + b"\n" for one in results)
         return 200, {"results": results} if results else {}
 
+    def _visible(self, asked: Asked, org: Thing, *actions: str) -> list[Thing]:
+        """The mappings to buckets that may be read, or for who writes: written."""
+        buckets = self._state.buckets
+        return [
+            one
+            for one in self._state.mappings(org)
+            if one["bucketID"] in buckets
+            and any(self._api.sees(asked, buckets[one["bucketID"]], action) for action in actions)
+        ]
+
     def _results(self, asked: Asked, visible: list[Thing]) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []
-        stopped = False
-        for number, statement in enumerate(influxql.statements(asked.query["q"])):
-            if stopped:
-                answers: list[dict[str, Any]] = [{"error": "not executed"}]
-            else:
-                try:
-                    answers = self._one(asked, statement, visible)
-                except NotExecuted as wrong:
-                    answers, stopped = [{"error": str(wrong)}], True
+        statements = influxql.statements(asked.query["q"])
+        for number, statement in enumerate(statements):
+            try:
+                answers = self._one(asked, statement, visible)
+            except NotExecuted as wrong:  # what follows is not answered, and hides the reason
+                told = "not executed" if statement is not statements[-1] else str(wrong)
+                return [*results, {"statement_id": number, "error": told}]
             results += [one | {"statement_id": number} for one in answers]
         return results
 
@@ -105,18 +112,21 @@ class Compat:
         if words.startswith("SHOW RETENTION POLICIES"):
             return [self._policies(asked, statement, visible)]
         if words.startswith("DELETE FROM"):
-            return self._delete(asked.query.get("db", ""), statement, visible)
+            return self._delete(asked, statement, visible)
         if not words.startswith(_FORWARDED) or " INTO " in words:
             return [{"error": f"not implemented: {' '.join(words.split()[:2])}"}]
         return self._forward(asked, statement, visible)
 
     def _delete(
-        self, database: str, statement: list[influxql.Token], visible: list[Thing]
+        self, asked: Asked, statement: list[influxql.Token], visible: list[Thing]
     ) -> list[dict[str, Any]]:
         """Points of the default bucket; its sources cannot be qualified. Success has no result."""
+        database = asked.query.get("db", "")
         found = self._mapping(visible, database, None)
         if found is None:
             raise NotExecuted(f"default retention policy not set for: {database}")
+        if not self._api.may(asked, "write", "buckets", found["orgID"], found["bucketID"]):
+            return [{"error": "insufficient permissions"}]
         answers = self._api.engine.query("".join(statement), {"db": found["bucketID"]})
         return [one for one in answers if "error" in one]
 

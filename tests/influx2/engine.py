@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +11,8 @@ from tests.influx2.errors import Refusal
 from tests.influxd import Influxd
 
 _PRECISIONS = {"ns": "n", "us": "u", "ms": "ms", "s": "s"}
+_TOO_OLD = re.compile(r"points beyond retention policy dropped=(\d+)")
+_AS_2X = r"dropped \1 points outside retention policy of duration 1h0m0s - oldest point dropped=\1"
 _DROPPED = ("field type conflict", "beyond retention policy")
 
 
@@ -43,6 +46,7 @@ class Engine:
             return
         message = json.loads(answer).get("error", answer)
         if any(reason in message for reason in _DROPPED):
+            message = _TOO_OLD.sub(_AS_2X, message)
             told = f"failure writing points to database: {message}"
             raise Refusal(422, "unprocessable entity", told)
         raise Refusal(400 if status == 400 else 500, "invalid", message)

@@ -10,25 +10,20 @@ _BOOLEANS = frozenset(["t", "T", "true", "True", "TRUE", "f", "F", "false", "Fal
 
 
 class Unparsable(ValueError):
-    """A line that is not line protocol; `number` counts from one."""
-
-    def __init__(self, line: str, why: str, number: int) -> None:
-        super().__init__(f"unable to parse '{line}': {why}")
-        self.number = number
+    """Lines that are not line protocol, each with the reason."""
 
 
 def check(text: str) -> int:
     """The number of points in `text`.
 
     Raises:
-        Unparsable: the first line that is wrong.
+        Unparsable: all lines that are wrong.
     """
-    at, points, number = 0, 0, 0
+    at, points = 0, 0
+    wrong = []
     while at < len(text):
-        number += 1
-        if text[at] in " \t" or text[at] == "\n":
+        if text[at] in " \t\n":
             at += 1
-            number -= text[at - 1] != "\n"
             continue
         end = _end(text, at)
         line = text[at:end]
@@ -36,8 +31,10 @@ def check(text: str) -> int:
         if line.startswith("#"):
             continue
         if why := _why(line):
-            raise Unparsable(line, why, number)
+            wrong.append(f"unable to parse '{line}': {why}")
         points += 1
+    if wrong:
+        raise Unparsable("\n".join(wrong))
     return points
 
 
@@ -68,15 +65,21 @@ def _why(line: str) -> str | None:
     measurement, *tags = _split(key, ",")
     if not measurement:
         return "missing measurement"
+    return _wrong_tags(tags) or _wrong_fields(fields) or _wrong_stamp(stamp)
+
+
+def _wrong_tags(tags: list[str]) -> str | None:
     for tag in tags:
         name, *value = _split(tag, "=")
         if not name:
             return "missing tag key"
+        if name == "time":
+            return 'cannot use reserved tag key "time"'
         if len(value) != 1 or not value[0]:
             return "missing tag value"
         if value[0].endswith("\\"):
             return "invalid tag format"
-    return _wrong_fields(fields) or _wrong_stamp(stamp)
+    return None
 
 
 def _wrong_fields(fields: str) -> str | None:
@@ -92,7 +95,7 @@ def _wrong_fields(fields: str) -> str | None:
         elif value in _BOOLEANS or _INTEGER.fullmatch(value):
             continue
         elif not _NUMBER.fullmatch(value):
-            return "invalid number"
+            return "invalid number" if value[0] in "-.0123456789N" else "invalid boolean"
         elif abs(float(value)) == float("inf"):
             return "invalid float"
     return None

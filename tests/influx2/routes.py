@@ -51,10 +51,10 @@ class Base:
         self.engine = engine
 
     def who(self, headers: Any) -> Thing:
-        """The active authorization of the Token header."""
+        """The authorization of the Token header, active or not."""
         scheme, _, token = headers.get("Authorization", "").partition(" ")
         found = self.state.by_token(token.strip()) if scheme == "Token" else None
-        if found is None or found["status"] != "active":
+        if found is None:
             raise unauthorized()
         return found
 
@@ -62,19 +62,20 @@ class Base:
         self, asked: Asked, action: str, kind: str, org: str = "", of: str | None = None
     ) -> None:
         """Refuse who may not do this."""
-        if not allowed(asked.who["permissions"], action, kind, org, of):
+        if not self.may(asked, action, kind, org, of):
             raise Refusal(401, "unauthorized", f"{action}:orgs/{org}/{kind} is unauthorized")
 
     def may(self, asked: Asked, action: str, kind: str, org: str, of: str | None) -> bool:
-        """Whether who asks may do this."""
-        return allowed(asked.who["permissions"], action, kind, org, of)
+        """Whether who asks may do this: nothing, where the authorization is not active."""
+        active = asked.who["status"] == "active"
+        return active and allowed(asked.who["permissions"], action, kind, org, of)
 
-    def sees(self, asked: Asked, bucket: Thing) -> bool:
+    def sees(self, asked: Asked, bucket: Thing, action: str = "read") -> bool:
         """Whether who asks is told of this bucket; the server's own belong to the organisation."""
         org = bucket["orgID"]
         if bucket["type"] == "system":
             return self.may(asked, "read", "orgs", org, org)
-        return self.may(asked, "read", "buckets", org, bucket["id"])
+        return self.may(asked, action, "buckets", org, bucket["id"])
 
     def org_of(self, asked: Asked) -> Thing:
         """The organisation that the query or the body names, else that of the token."""

@@ -131,35 +131,48 @@ def unique(table: Iterable[Thing], what: str, **wanted: Any) -> None:
 
 def password_good(password: str) -> str:
     """A password of a user, 8 to 72 bytes."""
-    if len(password) < 8:
-        raise invalid("passwords must be at least 8 characters long")
-    if len(password.encode()) > 72:
-        raise invalid("passwords must be less than 72 characters")
+    if not 8 <= len(password.encode()) <= 72:
+        raise invalid("passwords must be between 8 and 72 characters long")
     return password
 
 
 def bucket_name_good(name: str) -> str:
     """A name that a bucket of a user may have."""
-    if not name.strip() or name.startswith("_") or '"' in name:
+    if not name.strip():
         raise invalid(f"bucket name {name} is invalid")
+    if name.startswith("_"):
+        raise invalid(f"bucket name {name} is invalid. Buckets may not start with underscore")
+    if '"' in name:
+        why = "Bucket names may not include quotation marks"
+        raise invalid(f"bucket name {name} is invalid. {why}")
     return name
 
 
-def retention_good(rules: list[Thing]) -> list[Thing]:
-    """Retention rules as the server completes them; at most one, an hour at least, or for ever."""
+def retention_good(rules: list[Thing], before: int) -> list[Thing]:
+    """Retention rules as the server completes them; at most one, an hour at least, or for ever.
+
+    `before` is the length of a shard until now, 0 for a new bucket, which is refused with 500.
+    """
     if len(rules) > 1:
         raise invalid("buckets cannot have more than one retention rule at this time")
     rule = rules[0] if rules else {"everySeconds": 0}
     every = int(rule["everySeconds"])
     if 0 < every < 3600:
-        raise Refusal(
-            422, "unprocessable entity", "retention policy duration must be at least 1h0m0s"
-        )
+        raise _unfit("retention policy duration must be at least 1h0m0s", before)
     shard = int(rule.get("shardGroupDurationSeconds") or _shard(every))
     if every and shard > every:
         told = "retention policy duration must be greater than the shard duration"
-        raise Refusal(422, "unprocessable entity", told)
+        if before:
+            told = "shard-group duration must also be updated to be smaller than new retention"
+            told += " duration"
+        raise _unfit(told, before)
     return [{"type": "expire", "everySeconds": every, "shardGroupDurationSeconds": shard}]
+
+
+def _unfit(told: str, before: int) -> Refusal:
+    if before:
+        return Refusal(422, "unprocessable entity", told)
+    return Refusal(500, "internal error", told)
 
 
 def _shard(every: int) -> int:
