@@ -256,3 +256,51 @@ def test_a_salvage_that_fails_is_tried_again_a_minute_later(journal, monkeypatch
         now[0] += seconds
         journal.mend(corrupt())
     assert (tried, caplog.text.count("cannot be salvaged now")) == ([1000.0, 1060.0], 2)
+
+
+# -- opening ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cut_off"),
+    [
+        ((0, 1), True),
+        ((0, 0), False),
+        ((0, None), False),
+        ((1, 1), False),
+        ((None, 1), False),
+        ((None, None), False),
+    ],
+)
+def test_only_a_log_is_left_of_it(path, sizes, cut_off):
+    """An empty file beside a write-ahead log that is not."""
+    for name, size in zip(("journal.db", "journal.db-wal"), sizes, strict=True):
+        if size is not None:
+            path.with_name(name).write_bytes(bytes(size))
+    assert opening.Opening(path, lambda: 0.0, 4096, 250)._cut_off() is cut_off
+
+
+def test_a_salvage_is_said_before_it_begins(journal, caplog):
+    """It may take long; and after it what was saved."""
+    for _ in range(2):
+        journal.mend(corrupt())
+    said = [record.message for record in caplog.records]
+    assert ("saving what is whole" in said[0], len(said)) == (True, 2)
+
+
+def test_the_service_manager_is_told_that_it_takes_time(journal, monkeypatch):
+    """Else it would end the engine in the middle of a salvage; the thread that tells it ends."""
+    told, told_once = [], threading.Event()
+
+    class Service:
+        def tell(self, *states):
+            told.append(states)
+            told_once.set()
+
+    monkeypatch.setattr("mysense.service.Service", Service)
+    with opening._signs_of_life():
+        assert told_once.wait(30)
+        (thread,) = [one for one in threading.enumerate() if one.name == "signs of life"]
+    thread.join(30)
+    assert (thread.is_alive(), thread.daemon, len(told)) == (False, True, 1)
+    assert {"WATCHDOG=1", "EXTEND_TIMEOUT_USEC=60000000"} <= set(told[0])

@@ -174,3 +174,46 @@ def test_a_salvaged_journal_can_shrink(journal):
     salvage.salvage(journal.path, "because", lambda: 86_400.0)
     with closing(sqlite3.connect(journal.path)) as db:
         assert db.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+
+
+# -- put back -----------------------------------------------------------------------------------
+
+
+def told(path):
+    with View(path) as view:
+        return [row["text"] for row in view.all("SELECT text FROM events WHERE kind = 'put back'")]
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_that_it_was_put_back_is_written_down(journal, tmp_path, other):
+    """And where that is which stood there."""
+    journal.path.unlink()
+    if other:
+        journal.path.write_bytes(b"other")
+    journal.append([telegram(3)])
+    kept = f"what stood there is kept as journal.db.damaged-{STAMP}"
+    (text,) = told(journal.path)
+    assert ("is put back" in text, kept in text) == (True, other)
+
+
+def test_what_was_put_back_is_private(journal):
+    """Idents hold addresses."""
+    journal.path.unlink()
+    journal.append([telegram(3)])
+    assert journal.path.stat().st_mode & 0o007 == 0
+
+
+def test_what_a_salvage_has_left_is_not_put_back(journal, tmp_path):
+    """It is of another time."""
+    (tmp_path / "journal.db.salvage").write_bytes(b"half of another one")
+    journal.path.unlink()
+    journal.append([telegram(3)])
+    assert stored(journal.path) == [("a", 1), ("a", 2), ("a", 3)]
+
+
+def test_a_log_that_is_gone_too(journal):
+    """Nothing is missed."""
+    for suffix in ("", "-wal", "-shm"):
+        journal.path.with_name(f"journal.db{suffix}").unlink()
+    journal.append([telegram(3)])
+    assert stored(journal.path) == [("a", 1), ("a", 2), ("a", 3)]
