@@ -80,7 +80,8 @@ def test_retry_of_one_letter(refused):
 
 def test_retry_of_a_letter_that_is_not_there(refused):
     """A wrong number is a failure, not a success with nothing."""
-    assert "there is nothing to be tried again" in refused("dead", "retry", "--id", "99", code=1).stderr
+    done = refused("dead", "retry", "--id", "99", code=1)
+    assert "there is nothing to be tried again" in done.stderr
 
 
 def test_retry_without_letters_is_good(refused):
