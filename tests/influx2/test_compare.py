@@ -67,6 +67,19 @@ def test_what_differs_is_taken_away(site):
     assert left == [2, 3]
 
 
+def test_who_may_not_delete_is_told(influx2, project):
+    """And it is all there."""
+    site = Site(influx2, project, "kit")
+    sent = day(site.project, "a", count=1)
+    site.publish(sent)
+    side, kit = place(site, "read"), f"{site.project}_a"
+    with pytest.raises(CompareError, match="insufficient permissions"):
+        side.forget(kit, {Found(sent[0]).identity}, T, T + 1)
+    left = list(side.telegrams(kit, 0, T + 10**6))
+    side.close()
+    assert len(left) == 1
+
+
 def test_another_organisation_is_not_taken_for_an_empty_one(influx2, project):
     """Else all of it would be sent again."""
     site = Site(influx2, project, "org")

@@ -190,30 +190,40 @@ def test_another_task(on_two, project):
     assert changed == ["task"]
 
 
-def test_a_run_of_the_task(on_two, influx2, project, kit):
+@pytest.mark.parametrize("layout", ["kit", "shared"])
+def test_a_run_of_the_task(on_two, influx2, project, layout):
     """Means of whole hours, of numbers alone; telegrams that differ only in `new` count once."""
     if influx2.kind == "fake":
         pytest.skip("the fake runs no tasks: make test-influx2 runs this")
-    on_two("kit", project, "one", "--rollup")
+    bucket = f"{project}_one" if layout == "kit" else f"{project}-all"
+    on_two("database", bucket, "--rollup", more=[f"org = {project}", f"layout = {layout}"])
     hour = int(time.time()) // 3600 * 3600 - 7200
+    kits = ["", ""] if layout == "kit" else [",project=p,serial=s", ",project=p,serial=t"]
     lines = [
-        f'data,label=a,new=0 temp=1,state="on" {hour + 10}',
-        f"data,label=a,new=1 temp=1 {hour + 10}",
-        f"data,label=a,new=0 temp=4 {hour + 20}",
+        f'data{kits[0]},label=a,new=0 temp=1,state="on" {hour + 10}',
+        f"data{kits[0]},label=a,new=1 temp=1 {hour + 10}",
+        f"data{kits[1]},label=a,new=0 temp=4 {hour + 20}",
     ]
-    assert influx2.write(project, kit, "\n".join(lines))[0] == 204
+    assert influx2.write(project, bucket, "\n".join(lines))[0] == 204
     org = influx2.request("GET", f"/api/v2/orgs?org={project}")[1]["orgs"][0]
     (task,) = influx2.request("GET", f"/api/v2/tasks?orgID={org['id']}")[1]["tasks"]
     status, run = influx2.request("POST", f"/api/v2/tasks/{task['id']}/runs", {})
     assert status == 201, run
     viewer = on_two("reader", f"{project}-viewer").secret(f"{project}-viewer", "token")
-    text = f'SELECT * FROM "{kit}"."1h"."data"'
+    text = f'SELECT * FROM "{bucket}"."1h"."data"'
+    mean = {"time": hour, "label": "a"}
+    wanted = {
+        "kit": [mean | {"mean_temp": 2.5}],
+        "shared": [
+            mean | {"project": "p", "serial": serial, "mean_temp": temp}
+            for serial, temp in (("s", 1), ("t", 4))
+        ],
+    }[layout]
     deadline = time.monotonic() + 60
-    while not (rows := influx2.rows(text, token=viewer)):
+    while (rows := influx2.rows(text, token=viewer)) != wanted:
         _, now = influx2.request("GET", f"/api/v2/tasks/{task['id']}")
-        assert time.monotonic() < deadline, now
+        assert time.monotonic() < deadline, (rows, now)
         time.sleep(0.5)
-    assert rows == [{"time": hour, "label": "a", "mean_temp": 2.5}]
 
 
 def test_organisation_of_a_project(on_two, influx2, project, kit):
