@@ -62,7 +62,7 @@ class Doubt:
         if self._found is None:
             epoch = self._publisher.epoch()
             self._keep(Doubtful(cursor=cursor, at=now, epoch=epoch))
-            self._log.warning(
+            self._log.info(
                 "a server whose disk was full may forget what it acknowledges from here on, when "
                 "it is started again; it is sent again then"
             )
