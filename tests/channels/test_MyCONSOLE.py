@@ -93,9 +93,8 @@ def _on_a_terminal(**environ):
         "from tests.channels.made import telegram\n"
         "P(S()).publish([telegram()])"
     )
-    subprocess.run(
-        [sys.executable, "-c", code], stdout=follower, check=True, env=os.environ | environ
-    )
+    ours = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    subprocess.run([sys.executable, "-c", code], stdout=follower, check=True, env=ours | environ)
     os.close(follower)
     text = os.read(leader, 10_000)
     os.close(leader)
