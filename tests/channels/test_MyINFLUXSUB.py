@@ -589,7 +589,8 @@ def test_a_poll_can_be_interrupted(new_influxd):
         threading.Timer(0.3, made.interrupt).start()
         begin = time.monotonic()
         with pytest.raises(RetryLater):
-            made.poll(None)
+            for _ in range(1000):  # an answer that was on its way may still be given
+                made.poll(None)
         assert time.monotonic() - begin < 15.0
 
 
