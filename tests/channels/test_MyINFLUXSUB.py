@@ -579,6 +579,12 @@ def test_after_an_outage_reading_goes_on(new_influxd):
     assert times(found + items) == [T + 1000 * at for at in range(40)]
 
 
+def poll_on(made):
+    """Until the server has to answer: what was on its way may still be given."""
+    for _ in range(1000):
+        made.poll(None)
+
+
 def test_a_poll_can_be_interrupted(new_influxd):
     """While the server hangs, stopping takes no time."""
     server = new_influxd()
@@ -589,8 +595,7 @@ def test_a_poll_can_be_interrupted(new_influxd):
         threading.Timer(0.3, made.interrupt).start()
         begin = time.monotonic()
         with pytest.raises(RetryLater):
-            for _ in range(1000):  # an answer that was on its way may still be given
-                made.poll(None)
+            poll_on(made)
         assert time.monotonic() - begin < 15.0
 
 
