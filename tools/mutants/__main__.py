@@ -1,7 +1,7 @@
 """Tries all mutants, and prints a table and what survived.
 
-    python -m tools.mutants [--files GLOB,GLOB] [--sample N] [--survivors] [--again]
-                            [--workers N] [--minutes N] [--seconds N]
+    python -m tools.mutants [--files GLOB,GLOB] [--sample N] [--survivors] [--rest]
+                            [--again] [--workers N] [--minutes N] [--seconds N]
 
 It ends with 1 where a mutant survives that docs/mutants.md does not explain, or where the time was
 too short for all. What became of each is in build/mutants/results.json, too.
@@ -56,11 +56,11 @@ def main() -> int:
     made = choose(asked, trees[0])
     print(f"{len(made)} mutants; the tests without any", flush=True)
     trial.prepare()
-    known = BUILD / "covering.json"
+    lines = BUILD / "covering.json"
     if asked.again:
-        covering = Covering.read(known)
+        covering = Covering.read(lines)
     else:
-        covering = cover(trees[0], known, tests(trees[0]), files(trees[0]))
+        covering = cover(trees[0], lines, tests(trees[0]), files(trees[0]))
     warm(trees, covering)
     print(f"{len(covering.seconds)} tests, {sum(covering.seconds.values()):.0f} s", flush=True)
     until = time.monotonic() + 60 * asked.minutes
@@ -74,6 +74,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--files", default="*", help="only these: journal/log.py,delivery.py")
     parser.add_argument("--sample", type=int, default=0, help="so many of each function")
     parser.add_argument("--survivors", action="store_true", help="only those of the last run")
+    parser.add_argument("--rest", action="store_true", help="only those not tried before")
     parser.add_argument("--again", action="store_true", help="no line has moved, no test is new")
     parser.add_argument("--seconds", type=float, default=8, help="of tests for a mutant, at most")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -114,9 +115,11 @@ def choose(asked: argparse.Namespace, tree: Path) -> list[Mutant]:
         if any(fnmatch(file, f"mysense/{one}") for one in asked.files.split(","))
         for mutant in mutants(tree, file)
     ]
+    before = known()
     if asked.survivors:
-        before = json.loads((BUILD / "results.json").read_text(encoding="utf-8"))
         made = [one for one in made if before.get(one.id) not in (trial.KILLED, trial.TIMED_OUT)]
+    if asked.rest:
+        made = [one for one in made if one.id not in before]
     if asked.sample:
         functions: dict[tuple[str, str], list[Mutant]] = {}
         for one in made:
@@ -216,9 +219,14 @@ class Run:
 
 def keep(became: dict[str, str]) -> None:
     """Write down what became of each, and of those that were not tried this time."""
+    text = json.dumps(known() | became, indent=0, sort_keys=True)
+    (BUILD / "results.json").write_text(text, encoding="utf-8")
+
+
+def known() -> dict[str, str]:
+    """What has become of all that were ever tried."""
     file = BUILD / "results.json"
-    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    file.write_text(json.dumps(before | became, indent=0, sort_keys=True), encoding="utf-8")
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def tell(made: Sequence[Mutant], became: dict[str, str]) -> int:
