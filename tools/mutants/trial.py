@@ -137,7 +137,7 @@ def _child(tree: Path, tests: list[str], seconds: dict[str, float], *, write: bo
 def _scratch(tree: Path) -> Path:
     """Where tests may write: in memory where that is to be had, as no power will fail."""
     memory = Path("/dev/shm")  # noqa: S108  # the folder in it is the user's own
-    beside = f"mysense-mutants-{os.getuid()}-{tree.name}"
+    beside = f"mysense-mutants-{os.getuid()}-{tree.stat().st_ino}"  # two checkouts may run at once
     return memory / beside if os.access(memory, os.W_OK) else tree / ".scratch"
 
 
