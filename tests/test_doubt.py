@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mysense.doubt import LOOK_EVERY, WEEK
+from mysense.delivery.doubt import LOOK_EVERY, WEEK
 from mysense.journal import Journal
 from mysense.journal.view import View
 from mysense.plugin import RetryLater, Unacceptable

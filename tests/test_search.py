@@ -7,10 +7,10 @@ import random
 import pytest
 
 from mysense.delivery import PROBE_EVERY
+from mysense.delivery.search import AT_ONCE, EQUAL
 from mysense.journal import Journal
 from mysense.journal.view import View, request
 from mysense.plugin import Misconfigured, RetryLater
-from mysense.search import AT_ONCE, EQUAL
 from tests.pipeline import Rig, Shelf, account, counts, telegram
 
 

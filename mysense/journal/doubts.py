@@ -1,4 +1,4 @@
-"""What outputs acknowledged and may yet forget, see mysense/doubt.py."""
+"""What outputs acknowledged and may yet forget, see mysense/delivery/doubt.py."""
 
 from __future__ import annotations
 

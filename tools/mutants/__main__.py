@@ -32,7 +32,8 @@ PAGE = HERE / "docs" / "mutants.md"
 TREE = ("mysense", "channels", "sensors", "testdata", "tests", "docs", "pyproject.toml")
 FILES = (
     "mysense/journal/*.py",
-    *(f"mysense/{name}.py" for name in ("delivery", "batch", "search", "backoff", "intake")),
+    "mysense/delivery/*.py",
+    *(f"mysense/{name}.py" for name in ("backoff", "intake")),
 )
 TESTS = (
     "tests/journal",
@@ -71,7 +72,7 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="tools.mutants")
-    parser.add_argument("--files", default="*", help="only these: journal/log.py,delivery.py")
+    parser.add_argument("--files", default="*", help="only these: journal/log.py,delivery/*.py")
     parser.add_argument("--sample", type=int, default=0, help="so many of each function")
     parser.add_argument("--survivors", action="store_true", help="only those of the last run")
     parser.add_argument("--rest", action="store_true", help="only those not tried before")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from mysense.delivery.search import Search
 from mysense.journal import Outcome, Row
-from mysense.search import Search
 
 
 @attrs.define

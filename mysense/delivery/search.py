@@ -31,6 +31,11 @@ class PluginFault(MySenseError, RuntimeError):
         super().__init__(reason)
         self.alarm = alarm
 
+    @classmethod
+    def of(cls, wrong: BaseException) -> PluginFault:
+        """The fault that shows in `wrong`."""
+        return cls(f"a fault in this plugin, {type(wrong).__name__}: {wrong}")
+
 
 @attrs.define
 class Search:
