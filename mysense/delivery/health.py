@@ -40,7 +40,7 @@ class Health:
         self._noted = 0.0
         self._noted_failures = 0
         self.stopped: str | None = None
-        """Why this output has given up until the configuration is mended."""
+        """Why this output has given up; cleared by who lets it try again."""
 
     @property
     def good(self) -> bool:

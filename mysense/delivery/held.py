@@ -31,9 +31,6 @@ class Held:
         self._when: dict[str, float] = {}
         self.try_now()
 
-    def __contains__(self, kit: str) -> bool:
-        return kit in self._when
-
     def __bool__(self) -> bool:
         return bool(self._when)
 
@@ -55,6 +52,12 @@ class Held:
             batch.held += [(row, reason) for row in rows]
         for rows in behind:
             batch.parts.remove(rows)
+
+    def behind(self, batch: Batch, rows: list[Row]) -> list[Row]:
+        """Set aside what comes behind held telegrams of its kit; returns the others."""
+        waits = [row for row in rows if row.telegram.kit in self._when] if self._when else []
+        batch.held += [(row, "held behind older telegrams of this kit") for row in waits]
+        return [row for row in rows if row.telegram.kit not in self._when] if waits else rows
 
     def due(self) -> list[str]:
         """The kits that are to be tried now."""

@@ -105,13 +105,9 @@ class Search:
         failed = sum(row.telegram.kit == kit for row, _ in self.failed.values())
         return failed >= HOPELESS and not self.passed[kit]
 
-    def take(self, kit: str | None = None) -> list[tuple[Row, str]]:
-        """Take out those that failed, of one kit or all, in order."""
-        numbers = sorted(
-            number
-            for number, (row, _) in self.failed.items()
-            if kit is None or row.telegram.kit == kit
-        )
+    def take(self, kit: str) -> list[tuple[Row, str]]:
+        """Take out those of one kit that failed, in order."""
+        numbers = sorted(at for at, (row, _) in self.failed.items() if row.telegram.kit == kit)
         return [self.failed.pop(number) for number in numbers]
 
 

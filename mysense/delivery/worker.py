@@ -195,36 +195,42 @@ class Delivery:
         if not rows:
             self._seen = self._cursor = max(self._cursor, head)  # what was there was given up
             return _LOOK_UP
-        if rows[-1].seq >= head and len(rows) < settings.bufsize:  # nothing cut it short
-            age = time.time() - rows[0].at
-            if 0 <= age < settings.flush:
-                self._full_at = self._clock() + settings.flush - age
-                self._seen = self._cursor + settings.bufsize - 1
-                return settings.flush - age
-        self._full_at = 0.0
+        if (pause := self._filling(rows, head)) > 0:
+            return pause
         self._batch = Batch(self._cursor)
         self._add(self._batch, rows)
         return 0.0
 
+    def _filling(self, rows: list[Row], head: int) -> float:
+        """Seconds to wait for more than `rows`; 0 where they are all there can be, or old."""
+        settings, age = self.publisher.settings, time.time() - rows[0].at
+        full = len(rows) >= settings.bufsize or rows[-1].seq < head  # its bytes cut it short
+        if full or not 0 <= age < settings.flush:  # below 0: the clock was set back
+            return 0.0
+        self._full_at = self._clock() + settings.flush - age
+        self._seen = self._cursor + settings.bufsize - 1
+        return settings.flush - age
+
     def _add(self, batch: Batch, rows: list[Row]) -> None:
         """Add rows behind those of a batch: what waits behind a held kit is held, too."""
         batch.count += len(rows)
-        if rows:
-            batch.last = rows[-1].seq
+        batch.last = rows[-1].seq
+        rows = self._wanted(batch, rows)
         if not batch.aside:
             batch.cursor = self._seen = batch.last
-        if not {row.telegram.kind for row in rows} <= self.publisher.accepts:
-            accepts = self.publisher.accepts
+            rows = self._held.behind(batch, rows)
+        batch.parts.extend(into_parts(rows, mixed=self.publisher.mixed and not batch.aside))
+
+    def _wanted(self, batch: Batch, rows: list[Row]) -> list[Row]:
+        """Those of `rows` that this output is to have; the others are counted."""
+        accepts, exclude = self.publisher.accepts, self._exclude
+        if not {row.telegram.kind for row in rows} <= accepts:
             batch.excluded += [row for row in rows if row.telegram.kind not in accepts]
             rows = [row for row in rows if row.telegram.kind in accepts]
-        if self._exclude:
-            batch.excluded += [row for row in rows if self._exclude.whole(row.telegram)]
-            rows = [row for row in rows if not self._exclude.whole(row.telegram)]
-        held = () if batch.aside else self._held
-        waits = [row for row in rows if row.telegram.kit in held] if held else []
-        rows = [row for row in rows if row.telegram.kit not in held] if waits else rows
-        batch.parts.extend(into_parts(rows, mixed=self.publisher.mixed and not batch.aside))
-        batch.held += [(row, "held behind older telegrams of this kit") for row in waits]
+        if exclude:
+            batch.excluded += [row for row in rows if exclude.whole(row.telegram)]
+            rows = [row for row in rows if not exclude.whole(row.telegram)]
+        return rows
 
     def _look_past(self, batch: Batch) -> bool:
         """Add telegrams behind a batch, to see whether they pass; returns whether there are."""
@@ -238,7 +244,8 @@ class Delivery:
             )
         else:
             rows = self._view.rows(batch.last, limit, settings.max_bytes)
-        self._add(batch, rows)
+        if rows:
+            self._add(batch, rows)
         batch.past += len(rows)
         return bool(batch.parts)
 
