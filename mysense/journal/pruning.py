@@ -10,16 +10,15 @@ from mysense.journal.accounts import Journal
 from mysense.journal.view import View
 
 _EVERY = 3600.0  # seconds from one search to the next: it reads all telegrams
-_MANY = 50_000  # idents looked at in a search
+_MANY = 50_000  # idents looked at in a search: the oldest, whose telegrams go first
 _KEY = "pruned"  # in table meta: when that was, Unix seconds
-_PLACES = (  # besides telegrams; small enough to be read each time
-    "SELECT ident FROM kits",
-    "SELECT ident FROM aside WHERE ident IS NOT NULL",
-    "SELECT ident FROM undated",
-    "SELECT max(id) FROM idents",  # the highest number stays, so that none is given again
+_LOOSE = (  # all but telegrams: small enough to be read each time
+    "SELECT id FROM idents WHERE id NOT IN (SELECT ident FROM kits"
+    " UNION ALL SELECT ident FROM aside WHERE ident IS NOT NULL"
+    " UNION ALL SELECT ident FROM undated"
+    " UNION ALL SELECT max(id) FROM idents)"  # the highest stays, so that none is given again
+    " ORDER BY id"
 )
-_ELSEWHERE = " UNION ALL ".join(_PLACES)
-_LOOSE = f"SELECT id FROM idents WHERE id NOT IN ({_ELSEWHERE}) ORDER BY id LIMIT ?"  # noqa: S608  # the constants above
 _USED = (
     "SELECT DISTINCT ident FROM telegrams WHERE seq > ?"
     " AND ident IN (SELECT value FROM json_each(?))"
@@ -40,13 +39,11 @@ def prune(journal: Journal, now: Callable[[], float]) -> int:
     """
     if not _due(journal, now()):
         return 0
+    head = journal.head
     with View(journal.path) as view, view.moment():
-        head = view.all("SELECT coalesce(max(seq), 0) AS n FROM telegrams")[0]["n"]
-        loose = {row["id"] for row in view.all(_LOOSE, _MANY)}
+        loose = {row["id"] for row in view.all(f"{_LOOSE} LIMIT {_MANY}")}
         if loose:
             loose -= {row["ident"] for row in view.all(_USED, 0, json.dumps(sorted(loose)))}
-    if not loose:
-        return 0
     with journal.transaction() as db:
         gone = _drop(db, loose, head)
         journal.forget()
@@ -66,7 +63,7 @@ def _drop(db: sqlite3.Connection, loose: set[int], head: int) -> int:
     """Drop those that nobody has taken up since number `head`."""
     numbers = json.dumps(sorted(loose))
     taken = {row[0] for row in db.execute(_USED, (head, numbers))}
-    still = {row[0] for row in db.execute(_LOOSE, (-1,))}
+    still = {row[0] for row in db.execute(_LOOSE)}
     gone = [(number,) for number in sorted(loose & still - taken)]
     db.executemany("DELETE FROM idents WHERE id = ?", gone)
     db.execute(_LOOSE_SOURCES)

@@ -43,15 +43,12 @@ def kept(journal):
     return [row[0] for row in values(journal, "SELECT time FROM telegrams ORDER BY seq")]
 
 
-def settle(journal, output, upto, **more):
+def settle(journal, output, upto):
+    """As a delivery does with all up to number `upto`."""
     journal.register(output)
     with View(journal.path) as view:
         rows = [row for row in view.rows(0, 10_000, 10**9) if row.seq <= upto]
-    if more:
-        outcome = Outcome(upto, **{state: [(row, "no") for row in rows] for state in more})
-    else:
-        outcome = Outcome(upto, rows)
-    journal.settle(output, outcome)
+    journal.settle(output, Outcome(upto, rows))
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(30 * DAY, [0, 1]), (30 * DAY + 1, [])])
@@ -151,13 +148,12 @@ def test_a_gap_says_whose_from_when_to_when_and_how_many(journal, now, monkeypat
 
 def test_a_cursor_goes_along_with_what_was_given_up(journal, now):
     """And only that of an output that had not had it."""
-    journal.append([telegram(at) for at in range(3)])
-    settle(journal, "x", 3)
-    journal.append([telegram(at) for at in range(3, 5)])
-    settle(journal, "y", 2)
+    journal.append([telegram(at) for at in range(5)])
+    for output, upto in (("x", 3), ("y", 2), ("z", 5)):
+        settle(journal, output, upto)
     trim(journal, 0, NEVER, now)
     query = "SELECT name, cursor, gap_from, gap_upto FROM outputs ORDER BY name"
-    assert values(journal, query) == [("x", 5, 3, 5), ("y", 5, 2, 5)]
+    assert values(journal, query) == [("x", 5, 3, 5), ("y", 5, 2, 5), ("z", 5, None, None)]
 
 
 def test_a_gap_that_goes_on_is_widened(journal, now, monkeypatch):
@@ -193,13 +189,23 @@ def aside(journal, at):
 
 
 @pytest.mark.parametrize(
-    ("at", "left"), [(START - 1, (0, 1)), (START, (0, 1)), (START + 1, (1, 0))]
+    ("came", "left"),
+    [
+        ([START - 1], (0, 2)),
+        ([START], (0, 2)),
+        ([START + 1], (1, 1)),
+        ([START - 1, START + 20], (1, 2)),
+    ],
 )
-def test_what_came_in_first_goes_first(journal, now, at, left):
-    """What waits aside, where it is as old; else what waits in order."""
+def test_what_came_in_first_goes_first(journal, now, monkeypatch, came, left):
+    """What waits aside, where its first is as old; else what waits in order."""
+    small(monkeypatch, 1)
     journal.register("x")
     journal.append([telegram(1)])
-    aside(journal, at)
+    now.now += 10
+    journal.append([telegram(2)])
+    for at in came:
+        aside(journal, at)
     trim(journal, 0, NEVER, now, steps(1))
     counts = "SELECT (SELECT count(*) FROM aside), (SELECT count(*) FROM telegrams)"
     assert values(journal, counts) == [left]
@@ -209,7 +215,7 @@ def test_what_is_aside_goes_where_nothing_else_is(journal, now, monkeypatch):
     """The oldest of it, into gaps of its own that add up; text without a time by when it came."""
     small(monkeypatch, 2)
     journal.register("x")
-    for at in range(START, START + 4):
+    for at in range(START, START + 6):
         aside(journal, at)
     with journal.transaction() as db:
         db.execute("UPDATE aside SET time = NULL WHERE id = 2")
@@ -221,9 +227,9 @@ def test_what_is_aside_goes_where_nothing_else_is(journal, now, monkeypatch):
     second = values(journal, "SELECT first, last, count FROM gaps")
     assert (first, left, second, given_up) == (
         [("x", "p_a", -1, 7, START + 1, 2)],
-        [(3,), (4,)],
-        [(3, START + 1, 4)],
-        4,
+        [(3,), (4,), (5,), (6,)],
+        [(3, START + 1, 6)],
+        6,
     )
 
 
@@ -252,14 +258,22 @@ def test_the_share_that_waits(journal, now, settled, gone, share):
         assert step.share_unsent() == share
 
 
+def test_what_is_as_large_as_it_may_be_stays(journal, now):
+    """To the byte."""
+    journal.append([telegram(at) for at in range(4)])
+    trim(journal, journal.megabytes, NEVER, now)
+    assert kept(journal) == [0, 1, 2, 3]
+
+
 def test_nothing_waits_where_nothing_is_or_nobody_takes_it(journal, now):
-    """Neither an empty journal nor one without outputs is full."""
+    """Neither an empty journal nor one without outputs is full, however little it may hold."""
+    trim(journal, 0, NEVER, now)
     with journal.transaction() as db:
         empty = retention._Step(db, 0, now(), 1.0).share_unsent()
     journal.append([telegram(1)])
     with journal.transaction() as db:
         nobody = retention._Step(db, 0, now(), 1.0).share_unsent()
-    assert (empty, nobody) == (0.0, 0.0)
+    assert (journal.full, empty, nobody) == (False, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(("part", "full"), [(0.82, True), (0.78, False)])

@@ -114,6 +114,7 @@ def test_a_start_puts_a_complete_one_in_place(journal, tmp_path):
     (tmp_path / "journal.db-wal").write_bytes(b"log")
     (tmp_path / "journal.db-shm").write_bytes(b"index")
     finish(tmp_path / "journal.db")
+    assert not (tmp_path / "journal.db-shm").exists()  # it tells of the other one's log
     kept = {path.name: path.read_bytes() for path in tmp_path.iterdir() if ".damaged-" in path.name}
     assert (kept, stored(journal.path)) == (
         {
@@ -148,6 +149,14 @@ def test_the_damaged_one_is_whole_as_it_was(journal, tmp_path):
     before = journal.path.read_bytes()
     salvage.salvage(journal.path, "because", lambda: 86_400.0)
     assert (tmp_path / f"journal.db.damaged-{STAMP}").read_bytes() == before
+
+
+def test_what_a_salvage_has_left_does_not_hinder_another(journal, tmp_path):
+    """Whatever it is."""
+    journal.close()
+    (tmp_path / "journal.db.salvage").write_bytes(b"half of another one")
+    salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    assert stored(journal.path) == [("a", 1), ("a", 2)]
 
 
 def test_a_salvage_that_fails_leaves_all_as_it_was(journal, tmp_path, monkeypatch):

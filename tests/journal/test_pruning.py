@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mysense.journal import Journal, Outcome
+from mysense.journal import Journal, Outcome, pruning
 from mysense.journal.pruning import prune
 from mysense.journal.retention import trim
 from mysense.journal.view import View
@@ -128,6 +128,38 @@ def test_seldom(journal, now):
     assert (prune(journal, now), len(villages(journal))) == (0, 10)
     now.now += HOUR
     assert (prune(journal, now), len(villages(journal))) == (9, 1)
+    with journal.transaction():
+        journal.ids(telegram(0, village="again").ident)
+        journal.ids(telegram(0, village="last").ident)
+    assert (prune(journal, now), len(villages(journal))) == (0, 3)
+
+
+def test_not_where_nothing_went(journal, now):
+    """Most minutes of most kits."""
+    move(journal, 0, 2)
+    trim(journal, 500, 30, now)
+    with View(journal.path) as view:
+        assert view.all("SELECT * FROM meta") == []
+
+
+def test_the_oldest_are_looked_at_first(journal, now, monkeypatch):
+    """However many there are: their telegrams went first."""
+    monkeypatch.setattr(pruning, "_MANY", 3)
+    move(journal, 0, 10)
+    with journal.transaction() as db:
+        db.execute("DELETE FROM telegrams WHERE seq <= 5")
+    assert (prune(journal, now), villages(journal)[0]) == (3, "v3")
+
+
+def test_sources_go_with_their_idents(journal, now):
+    """But not one that is in the ledger of hours, nor the last: its number would be given again."""
+    with journal.transaction() as db:
+        for kit, village in ("aX", "bX", "cX", "dX", "aY"):
+            journal.ids(telegram(0, kit, village=village).ident)
+        db.execute("INSERT INTO hours SELECT id, 0, 1 FROM sources WHERE kit = 'p_c'")
+    prune(journal, now)
+    with View(journal.path) as view:
+        assert [row["kit"] for row in view.all("SELECT kit FROM sources")] == ["p_a", "p_c", "p_d"]
 
 
 def test_one_that_is_taken_up_meanwhile_stays(journal, now, monkeypatch):
@@ -135,9 +167,6 @@ def test_one_that_is_taken_up_meanwhile_stays(journal, now, monkeypatch):
     move(journal, 0, 10)
     with journal.transaction() as db:
         db.execute("DELETE FROM telegrams")
-    drop = "mysense.journal.pruning._drop"
-    from mysense.journal import pruning
-
     found = pruning._drop
 
     def late(db, loose, head):
@@ -149,7 +178,7 @@ def test_one_that_is_taken_up_meanwhile_stays(journal, now, monkeypatch):
         )
         return found(db, loose, head)
 
-    monkeypatch.setattr(drop, late)
+    monkeypatch.setattr(pruning, "_drop", late)
     prune(journal, now)
     assert villages(journal) == ["v3", "v9"]
 
