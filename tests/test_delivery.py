@@ -506,6 +506,23 @@ def test_hold_of_a_mixed_batch_finds_the_kit(journal, rig):
     assert [key for key in one.shelf.got if key[0] == "a"] == wanted(4)
 
 
+def test_hold_of_a_part_of_a_mixed_batch_concerns_no_other_kit(journal, rig):
+    """Where the batch was divided before, the parts behind hold several kits as well."""
+
+    def rule(batch):
+        if len(batch) > 2:
+            raise TooLarge("413")
+        closed_to("a")(batch)
+
+    one = rig(rule=rule, mixed=True)
+    fill(journal, 4, "ab")
+    one.settle()
+    assert (one.shelf.got, counts(journal)) == (wanted(4, "b"), (4, 0, 4, 0, 0))
+    one.shelf.rule = None
+    one.pass_time(PROBE_EVERY + 1)
+    assert one.shelf.got == wanted(4, "b") + wanted(4, "a")
+
+
 def test_hold_in_the_middle_of_a_bisection(journal, rig):
     """What was accepted stays accepted, the rest of that kit is held in order."""
     one = rig(script=[Unacceptable("x"), None, Hold("dropped")])
@@ -681,6 +698,30 @@ def test_misconfigured_stops_that_output_only(journal, rig, tmp_path):
     assert (bad.delivery.stopped, len(bad.shelf.batches)) == ("no such user", 1)
     assert account(journal, "bad").error == "stopped: no such user"
     assert (counts(journal, "bad"), counts(journal)) == ((0, 2, 0, 0, 0), (2, 0, 0, 0, 0))
+
+
+def test_opened_again_it_is_told_the_newest_receipt(journal, rig):
+    """Who asked for another try of an output that gave up does not set it back."""
+    one = rig(script=[None, None, Misconfigured("in use by another process")])
+    fill(journal, 3)
+    one.settle()
+    fill(journal, 1, "bc")
+    one.settle()  # b is in, c is what it gives up at
+    ask(one, "resume")
+    one.settle()
+    assert (one.shelf.opened, one.shelf.got[3:]) == ([None, "4"], [("b", 0), ("c", 0)])
+
+
+def test_a_plugin_that_fails_to_close_is_opened_again(journal, rig):
+    """It gave up, somebody asks for another try, and closing it fails."""
+    one = rig(script=[Misconfigured("no")])
+    fill(journal, 1)
+    one.settle()
+    one.shelf.close = lambda: 1 / 0
+    ask(one, "resume")
+    one.settle()
+    del one.shelf.close
+    assert (one.delivery.stopped, one.shelf.got) == (None, wanted(1))
 
 
 def test_a_plugin_that_fails_to_close(journal, rig, caplog):

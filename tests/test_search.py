@@ -10,7 +10,7 @@ from mysense.delivery import PROBE_EVERY
 from mysense.delivery.search import AT_ONCE, EQUAL
 from mysense.journal import Journal
 from mysense.journal.view import View, request
-from mysense.plugin import Misconfigured, RetryLater
+from mysense.plugin import Hold, Misconfigured, Refused, RetryLater, TooLarge, Unacceptable
 from tests.pipeline import Rig, Shelf, account, counts, telegram
 
 
@@ -244,6 +244,73 @@ def test_an_outage_in_the_middle_of_a_search(journal, rig):
     works_on(one)
     assert counts(journal) == (15, 0, 0, 1, 0)
     assert len(one.shelf.got) == 15
+
+
+# -- faults and answers mixed --------------------------------------------------------------------
+
+
+def script_of(bad, *answers):
+    """Answers for a batch with that second in it, one after the other; the others pass."""
+    left = list(answers)
+
+    def rule(batch):
+        if any(one.time == bad for one in batch) and left:
+            raise left.pop(0)
+
+    return rule
+
+
+@pytest.mark.parametrize("answer", [Unacceptable("no"), TooLarge("no"), Refused({0: "no"})])
+@pytest.mark.parametrize("faults", [4, 5])
+def test_a_telegram_that_failed_alone_and_is_then_refused_is_one_dead_letter(
+    journal, rig, answer, faults
+):
+    """The answer is the last word; what the plugin's fault was does not matter any more."""
+    one = rig(rule=script_of(1, *[ValueError("x")] * faults, *[answer] * 9))
+    fill(journal, 2)
+    works_on(one, 3000)
+    assert (dead(journal), one.shelf.got) == ([("p_a", 1, "no")], [("a", 0)])
+
+
+@pytest.mark.parametrize("faults", [4, 5, 6])
+def test_a_telegram_that_failed_alone_and_is_then_held_waits_once(journal, rig, faults):
+    """It is let in when its kit is, and nothing of it is counted twice."""
+    one = rig(rule=script_of(0, *[ValueError("x")] * faults, Hold("no database")))
+    fill(journal, 4)
+    works_on(one, 3000)
+    assert sorted(one.shelf.got) == [("a", at) for at in range(4)]
+    assert counts(journal) == (4, 0, 0, 0, 0)
+
+
+def test_what_failed_before_the_last_witness_is_held_in_order_with_what_failed_after(
+    journal, rig, caplog
+):
+    """All of a kit of which nothing passes waits, the first of it first."""
+    one = rig(rule=fails_on(kits="b"), mixed=True)
+    journal.append([telegram(at, kit) for at, kit in enumerate("babb")])
+    works_on(one, 3000)
+    assert counts(journal) == (1, 0, 3, 0, 0)
+    assert "AssertionError" not in caplog.text
+    one.shelf.rule = None
+    works_on(one, 3000)
+    assert one.shelf.got == [("a", 1), ("b", 0), ("b", 2), ("b", 3)]
+
+
+def test_a_pause_in_a_search_that_has_found_nothing_yet(journal, rig):
+    """A plugin that fails on several and refuses one alone: all of a held kit is refused."""
+
+    def rule(batch):
+        raise ValueError("x") if len(batch) > 1 else Unacceptable("bad")
+
+    one = rig(rule=Hold("no database"))
+    fill(journal, 64)
+    one.settle()
+    one.shelf.rule, said = rule, set()
+    for _ in range(30):
+        one.pass_time(301)
+        said.add(account(journal).error)
+    assert counts(journal) == (0, 0, 0, 64, 0)
+    assert said <= {None, "a fault in this plugin, ValueError: x"}
 
 
 # -- requests cut a pause short ------------------------------------------------------------------

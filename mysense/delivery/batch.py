@@ -15,17 +15,18 @@ from mysense.journal import Outcome, Row
 class Batch:
     """Telegrams in parts that are handed over one after the other.
 
-    `count` is how many there are. `aside` names the kit where they were set aside before, `last`
-    is the number of the newest, `past` how many came only to see whether the output takes any.
+    `count` is how many there are, `receipt` what the output last returned. `aside` names the kit
+    where they were set aside before, `last` is the number of the newest, `past` how many came only
+    to see whether the output takes any.
     """
 
     cursor: int
+    receipt: str | None
     parts: deque[list[Row]] = attrs.Factory(deque)
     aside: str = ""
     last: int = 0
     past: int = 0
     count: int = 0
-    receipt: str | None = None
     acknowledged: list[Row] = attrs.Factory(list)
     excluded: list[Row] = attrs.Factory(list)
     held: list[tuple[Row, str]] = attrs.Factory(list)
@@ -39,6 +40,16 @@ class Batch:
         return Outcome(
             self.cursor, self.acknowledged, self.receipt, self.held, self.dead, self.excluded
         )
+
+    def answered(self) -> None:
+        """The first part has its answer: it is not to be sent again, and no longer suspected."""
+        for row in self.parts.popleft():
+            self.search.failed.pop(row.seq, None)
+
+    def accepted(self, rows: list[Row]) -> None:
+        """The output has them."""
+        self.acknowledged += rows
+        self.search.passes(rows)
 
     def divide(self, part: list[Row]) -> None:
         """Put `part`, of two telegrams at least, back as two halves."""

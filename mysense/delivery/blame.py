@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mysense.delivery.batch import Batch, by_kit, number
+from mysense.delivery.batch import Batch, by_kit
 from mysense.delivery.held import Held
 from mysense.delivery.search import AT_ONCE, PluginFault
 from mysense.journal import Row
@@ -39,7 +39,7 @@ class Blame:
         else:
             self._spare(batch, part[0].telegram.kit)
         if search.faults % AT_ONCE == 0:
-            if batch.aside and not search.passed:
+            if batch.aside and search.failed and not search.passed:
                 self._hold_failed(batch, batch.aside)
             raise fault from wrong
 
@@ -70,7 +70,7 @@ class Blame:
         if unseen and self._look_past(batch):
             return True
         if unseen and (len(unseen) > 1 or not search.passed):
-            return self._stop_flow(batch, unseen)
+            self._stop_flow(batch, unseen)
         for rows in by_kit(row for row, _ in search.failed.values()):
             self._judge(batch, rows[0].telegram.kit, len(rows))
         return False
@@ -82,8 +82,11 @@ class Blame:
         else:
             self._hold_failed(batch, kit)
 
-    def _stop_flow(self, batch: Batch, rows: list[Row]) -> bool:
-        """Nothing passes any more: all waits, but kits of which nothing did are only held."""
+    def _stop_flow(self, batch: Batch, rows: list[Row]) -> None:
+        """Nothing passes any more: all waits, but kits of which nothing did are only held.
+
+        Raises PluginFault unless they are all held.
+        """
         reason = batch.search.failed[rows[0].seq][1]
         batch.search.try_again(rows)
         passed = {row.telegram.kit for row in batch.acknowledged}
@@ -94,9 +97,7 @@ class Blame:
                 batch.parts.append(part)
         if batch.parts:
             raise PluginFault(f"nothing passes any more: {reason}", alarm=True)
-        return False
 
     def _hold_failed(self, batch: Batch, kit: str) -> None:
         failed = batch.search.take(kit)
-        rows = [row for row, _ in failed] + batch.take(kit)
-        self._held.hold(batch, sorted(rows, key=number), failed[0][1])
+        self._held.hold(batch, [row for row, _ in failed], failed[0][1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from mysense.delivery.batch import Batch, by_kit
+from mysense.delivery.batch import Batch, by_kit, number
 from mysense.journal import Journal, Row
 
 PROBE_EVERY = 300.0  # seconds between two tries of a kit that is held
@@ -35,7 +35,7 @@ class Held:
         return bool(self._when)
 
     def hold(self, batch: Batch, part: list[Row], reason: str) -> None:
-        """Set `part` aside, which is no longer in the batch, and what comes behind it of its kit.
+        """Set `part` aside, which is no longer in the batch, and all else in it of its kit.
 
         One of several kits goes back by kit: which of them is meant shows when each is sent alone.
         """
@@ -47,11 +47,8 @@ class Held:
         if kit not in self._when:
             self._log.warning("%s is held: %s; its telegrams wait, in order", kit, reason)
         self._when[kit] = self._clock() + PROBE_EVERY
-        behind = [p for p in batch.parts if p[0].telegram.kit == kit]
-        for rows in [part, *behind]:
-            batch.held += [(row, reason) for row in rows]
-        for rows in behind:
-            batch.parts.remove(rows)
+        rows = [*part, *batch.take(kit), *(row for row, _ in batch.search.take(kit))]
+        batch.held += [(row, reason) for row in sorted(rows, key=number)]
 
     def behind(self, batch: Batch, rows: list[Row]) -> list[Row]:
         """Set aside what comes behind held telegrams of its kit; returns the others."""

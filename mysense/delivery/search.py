@@ -48,7 +48,7 @@ class Search:
     failed: dict[int, tuple[Row, str]] = attrs.Factory(dict)  # alone
     tries: Counter[int] = attrs.Factory(Counter)
     deferred: set[str] = attrs.Factory(set)
-    _witnesses: int = 0  # parts that passed
+    _witnesses: int = 0  # telegrams that passed
     _first: dict[int, int] = attrs.Factory(dict)  # how many had when one failed alone
     _latest: dict[int, int] = attrs.Factory(dict)  # and when it did so last
 
@@ -65,10 +65,8 @@ class Search:
     def passes(self, part: list[Row]) -> None:
         """`part` was accepted."""
         if self.kind is not None:
-            self._witnesses += 1
+            self._witnesses += len(part)
             self.passed.update(row.telegram.kit for row in part)
-            for row in part:
-                self.failed.pop(row.seq, None)
 
     def fails(self, row: Row, reason: str) -> bool:
         """`row` failed alone; returns whether to go on with others before it is tried again."""

@@ -65,17 +65,15 @@ class Sender:
             receipt = self._publisher.publish(self._told(part))
         except Refused as wrong:
             _refuse(batch, part, wrong.reasons)
-            batch.parts.popleft()
         except (Unacceptable, TooLarge) as wrong:
-            batch.parts.popleft()
+            batch.answered()
             _divide(batch, part, str(wrong))
         except Hold as wrong:
-            batch.parts.popleft()
+            batch.answered()
             self._held.hold(batch, part, str(wrong))
         else:
-            batch.parts.popleft()
-            batch.acknowledged += part
-            batch.search.passes(part)
+            batch.answered()
+            batch.accepted(part)
             batch.receipt = receipt if receipt is not None else batch.receipt
 
     def _told(self, part: list[Row]) -> list[Telegram]:
@@ -91,8 +89,9 @@ class Sender:
 def _refuse(batch: Batch, part: list[Row], reasons: Mapping[int, str]) -> None:
     if not reasons.keys() <= set(range(len(part))):
         raise IndexError(f"refused {sorted(reasons)} of a batch of {len(part)}")
+    batch.answered()
+    batch.accepted([row for at, row in enumerate(part) if at not in reasons])
     batch.dead += [(part[at], reason) for at, reason in sorted(reasons.items())]
-    batch.acknowledged += [row for at, row in enumerate(part) if at not in reasons]
 
 
 def _divide(batch: Batch, part: list[Row], reason: str) -> None:

@@ -91,10 +91,14 @@ class Delivery:
                     stop.wait(pause)
         finally:
             self._view.close()
-            try:
-                self.publisher.close()
-            except Exception:  # noqa: BLE001  # a plugin's fault; what it accepted is settled already
-                self._log.exception("a fault in this plugin while it closed")
+            self._close()
+
+    def _close(self) -> None:
+        self._open = False
+        try:
+            self.publisher.close()
+        except Exception:  # noqa: BLE001  # a plugin's fault; what it accepted is settled already
+            self._log.exception("a fault in this plugin while it closed")
 
     @property
     def progress(self) -> int:
@@ -158,7 +162,7 @@ class Delivery:
 
     def _work(self) -> float:
         if not self._open:
-            self.publisher.open(self._receipt)
+            self.publisher.open(self._batch.receipt if self._batch else self._receipt)
             self._open = True
         pause = 0.0 if self._batch else self._begin()
         if (batch := self._batch) is None:
@@ -166,7 +170,7 @@ class Delivery:
         self._sender.send(batch)
         settle = self._journal.settle_aside if batch.aside else self._journal.settle
         settle(self.name, batch.outcome())
-        self._cursor, self._batch = batch.cursor, None
+        self._cursor, self._receipt, self._batch = batch.cursor, batch.receipt, None
         self._doubt.sent()
         self._settled += 1
         self._tell_dead(batch.dead)
@@ -197,7 +201,7 @@ class Delivery:
             return _LOOK_UP
         if (pause := self._filling(rows, head)) > 0:
             return pause
-        self._batch = Batch(self._cursor)
+        self._batch = Batch(self._cursor, self._receipt)
         self._add(self._batch, rows)
         return 0.0
 
@@ -265,7 +269,7 @@ class Delivery:
         for kit in self._held.due():
             rows = self._view.aside(self.name, kit, settings.bufsize, settings.max_bytes)
             if rows:
-                self._batch = Batch(self._cursor, aside=kit)
+                self._batch = Batch(self._cursor, self._receipt, aside=kit)
                 self._add(self._batch, rows)
                 return
             self._held.free(kit)
@@ -280,8 +284,8 @@ class Delivery:
         if asked == self._hurried:
             return False
         if self._health.stopped:
-            self.publisher.close()
-            self._open, self._health.stopped = False, None
+            self._close()
+            self._health.stopped = None
         self._hurried = asked
         return True
 
