@@ -790,6 +790,25 @@ def test_a_locked_journal_does_not_end_a_failing_output(journal, rig):
     assert counts(journal) == (1, 0, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    "wrong", [RetryLater("down", doubt=True), Misconfigured("no user"), OSError(5, "no")]
+)
+def test_a_journal_of_another_version_does_not_end_a_failing_output(journal, rig, wrong):
+    """Whatever the journal says when a failure is to be noted in it, the worker goes on."""
+    one = rig(script=[wrong])
+    fill(journal, 1)
+    with journal.transaction() as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        db.execute("PRAGMA user_version = 999")
+    journal._doubted = True  # the disk failed: the next transaction opens the file anew
+    one.step()
+    with sqlite3.connect(journal.path) as db:
+        db.execute(f"PRAGMA user_version = {version}")
+    ask(one, "resume")
+    one.pass_time(10)
+    assert one.shelf.got == wanted(1)
+
+
 def test_a_full_disk_stops_nothing_for_ever(journal, rig):
     """While nothing can be settled it waits; with room again it goes on by itself."""
     one = rig(rule=refuse_all)

@@ -141,6 +141,17 @@ def refuse_one(batch):
         raise Unacceptable("not this one")
 
 
+def test_a_plugin_that_cannot_tell_the_start_is_doubted_all_the_same(rig, journal):
+    """Its fault ends nothing; what it accepted is sent again, rather than be forgotten."""
+    rig.shelf.epoch = lambda: 1 / 0
+    begin(rig, journal)
+    rig.pass_time(LOOK_EVERY)
+    assert times(rig.shelf) == [0, 1, 2, 3, 4, 5]
+    del rig.shelf.epoch
+    rig.pass_time(LOOK_EVERY)
+    assert times(rig.shelf) == [0, 1, 2, 3, 4, 5, 3, 4, 5]
+
+
 def test_what_was_let_go_of_is_not_asked_for(rig, journal):
     """The journal sends again what it still has."""
     begin(rig, journal)

@@ -60,7 +60,7 @@ class Doubt:
         """The other side says that it cannot write; everything beyond `cursor` is doubtful."""
         now = self._journal.now()
         if self._found is None:
-            epoch = self._publisher.epoch()
+            epoch = self._epoch()
             self._keep(Doubtful(cursor=cursor, at=now, epoch=epoch))
             self._log.info(
                 "a server whose disk was full may forget what it acknowledges from here on, when "
@@ -83,7 +83,7 @@ class Doubt:
         if found is None or not (self._clock() >= self._look_at or (idle and self._sent)):
             return None
         self._look_at, self._sent = self._clock() + LOOK_EVERY, False
-        epoch = self._publisher.epoch()
+        epoch = self._epoch()
         if epoch is None or epoch == found.epoch:
             return None
         if self._journal.now() - found.at > WEEK:
@@ -92,6 +92,14 @@ class Doubt:
         self._log.warning("the server was started again: what it may have forgotten is sent again")
         self._keep(attrs.evolve(found, epoch=epoch))
         return kept.rewind(self._journal, self._name, found.cursor)
+
+    def _epoch(self) -> str | None:
+        """Which start of the other side it is; None where it cannot be told now."""
+        try:
+            return self._publisher.epoch()
+        except Exception:  # noqa: BLE001  # a plugin's fault may not cost the worker
+            self._log.debug("when it was started", exc_info=True)
+            return None
 
     def _keep(self, doubtful: Doubtful | None) -> None:
         kept.keep(self._journal, self._name, doubtful)

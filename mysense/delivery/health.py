@@ -57,7 +57,7 @@ class Health:
         pause = self._backoff.failed(reason, after, alarm=alarm)
         failures, now = self._backoff.failures, self._clock()
         if failures == 1 or now - self._noted >= _NOTE_EVERY:
-            with suppress(sqlite3.Error):  # it is perhaps the journal that fails: later then
+            with suppress(sqlite3.Error, OSError):  # it is perhaps the journal that fails: later then
                 self._journal.fail(self._name, reason, failures - self._noted_failures)
                 self._noted, self._noted_failures = now, failures
         return pause
@@ -73,6 +73,6 @@ class Health:
     def give_up(self, reason: str) -> None:
         """It cannot work until somebody mends it."""
         self.stopped = reason
-        with suppress(sqlite3.Error):  # the journal fails too: the log line is left
+        with suppress(sqlite3.Error, OSError):  # the journal fails too: the log line is left
             self._journal.fail(self._name, f"stopped: {reason}", 1)
         self._log.error("%s; this output is stopped, its telegrams wait in the journal", reason)

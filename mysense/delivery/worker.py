@@ -23,6 +23,7 @@ from mysense.delivery.health import Health
 from mysense.delivery.held import PROBE_EVERY, Held
 from mysense.delivery.search import PluginFault
 from mysense.delivery.sending import Sender
+from mysense.errors import JournalError
 from mysense.excluding import Exclude
 from mysense.journal import Journal, Row
 from mysense.journal.view import View
@@ -151,7 +152,7 @@ class Delivery:
         except Misconfigured as wrong:
             self._health.give_up(str(wrong))
             return _LOOK_UP
-        except sqlite3.Error as wrong:
+        except (sqlite3.Error, JournalError) as wrong:
             return self._health.failed(f"journal: {wrong}")
         except KeyboardInterrupt:
             raise
@@ -299,6 +300,6 @@ class Delivery:
 
     def _later(self, wrong: RetryLater) -> float:
         if wrong.doubt:
-            with suppress(sqlite3.Error):  # it will say so again
+            with suppress(sqlite3.Error, OSError):  # it will say so again
                 self._doubt.arise(self._cursor)
         return self._health.failed(str(wrong), wrong.after, alarm=wrong.alarm)
