@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from mysense.errors import JournalError
 from mysense.journal import missing
+from mysense.journal.atomic import atomic
 from mysense.journal.damage import Failed, is_certain, is_damage, is_full, is_io
 from mysense.journal.disk import hindrance
 from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE
@@ -48,9 +49,7 @@ class File:
         JournalError: another engine has it, it is of a newer format, or it cannot be opened.
     """
 
-    def __init__(
-        self, path: Path, *, now: Callable[[], float] = time.time, bulk: bool = False
-    ) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], float], bulk: bool) -> None:
         self.path = path
         sizes = (BULK_PAGE_SIZE, _LOG_PAGES_BULK) if bulk else (PAGE_SIZE, _LOG_PAGES)
         self._opening = Opening(path, now, *sizes)
@@ -58,7 +57,6 @@ class File:
         """How long it could not be written."""
         self.now = now
         self._lock = threading.RLock()
-        self._stale = False  # whether what is remembered may have been rolled back
         self._doubted = False  # whether the disk failed, and nobody looked since
         self._crammed = False  # whether the disk was full, and no room was made since
         self._suspected: list[float] = []  # when an error told of damage, monotonic
@@ -73,6 +71,7 @@ class File:
                 self._db = self._opening.first(used=used)
                 undo.callback(self._db.close)
                 self._remember()
+                self._acknowledged = self._given()  # the number of the newest that was
                 self._places = self._found()
             except JournalError:
                 raise
@@ -82,11 +81,13 @@ class File:
 
     def _remember(self) -> None:
         """Read again what is kept in memory of the file's contents."""
-        self._stale = False
+        self._stale = False  # whether it may have been rolled back since
 
-    def _compare(self) -> int:
-        """The number of the newest telegram that was acknowledged; 0 where none is known."""
-        return 0
+    def _given(self) -> int:
+        """The highest number that a telegram was ever given, as the file has it."""
+        query = "SELECT seq FROM sqlite_sequence WHERE name = 'telegrams'"
+        (number,) = self._db.execute(f"SELECT coalesce(({query}), 0)").fetchone()
+        return int(number)
 
     def close(self) -> None:
         """Release the file; what was appended is safe already."""
@@ -112,15 +113,12 @@ class File:
                     self._reopen()
                 if self._crammed:
                     self._make_room()
-                self._db.execute("BEGIN IMMEDIATE")
-                if self._stale:
-                    self._remember()
-                yield self._db
-                self._db.execute("COMMIT")
+                with atomic(self._db):
+                    if self._stale:
+                        self._remember()
+                    yield self._db
             except BaseException as wrong:
                 self._stale = True
-                with suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
                 if isinstance(wrong, sqlite3.Error | UnicodeDecodeError):
                     self._look_into(wrong)
                 with suppress(sqlite3.Error):
@@ -216,28 +214,19 @@ class File:
         """Open the file anew after the disk failed, and see whether it kept what it had."""
         self._stay()
         self._follow()
-        self._doubted = False
-        acknowledged = self._compare()
         self._remember()
-        query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'telegrams'"
-        (head,) = self._db.execute(query).fetchone()
-        if head < acknowledged:
-            self._miss(self._db, acknowledged)
+        if self._given() < self._acknowledged:
+            self._miss(self._db, self._acknowledged)
+        self._doubted = False
 
     def _miss(self, db: sqlite3.Connection, head: int) -> None:
         """Write down that telegrams which were committed are gone."""
         missing.prepare(db)
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with atomic(db):
             reason = "damaged (the disk failed, and lost what it had acknowledged)"
             lost = missing.record(db, head, self.now(), reason)
-            db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'telegrams'", (head,))
-            db.execute("COMMIT")
-        except BaseException:
-            self._doubted = True
-            with suppress(sqlite3.Error):
-                db.execute("ROLLBACK")
-            raise
+            db.execute("DELETE FROM sqlite_sequence WHERE name = 'telegrams'")
+            db.execute("INSERT INTO sqlite_sequence VALUES ('telegrams', ?)", (head,))
         _log.error("the disk has lost %d telegrams that it had acknowledged, see the gaps", lost)
 
     # -- damage -----------------------------------------------------------------------------------

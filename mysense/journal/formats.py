@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import suppress
 from pathlib import Path
 
 from mysense.errors import JournalError
+from mysense.journal.atomic import atomic
 
 FORMAT = 2
 APPLICATION = 0x4D79534A  # "MySJ", so that no other database is taken for a journal
 PAGE_SIZE = 1024  # bytes, of a new journal: a commit of one telegram writes four pages
 BULK_PAGE_SIZE = 4096  # of one that takes in many at once; older MySense made none but these
-_NAME = re.compile(r"CREATE TABLE (\w+)")
+_MAKES = re.compile(r"CREATE TABLE \w+")
 
 _STEPS = {  # from this format to the next; a table is as schema.sql has it
     1: """
@@ -66,8 +66,8 @@ def orders() -> list[list[str]]:
 
 
 def _named(text: str) -> str:
-    found = _NAME.search(text)
-    return found[1] if found else ""
+    found = _MAKES.search(text)
+    return found[0] if found else ""
 
 
 def create(db: sqlite3.Connection, schema: list[str] | None = None) -> None:
@@ -83,15 +83,9 @@ def upgrade(db: sqlite3.Connection, version: int) -> None:
 
 
 def _carry_out(db: sqlite3.Connection, steps: list[str]) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with atomic(db):
         for step in steps:
             db.execute(step)
-        db.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):  # SQLite may have done so itself
-            db.execute("ROLLBACK")
-        raise
 
 
 def check_known(version: int, path: Path) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,14 +24,13 @@ from mysense.plugin import Item, Position, Refusal
 from mysense.points import Measured, Series
 from mysense.telegram import Ident, normal_data, plain
 
+_PATIENCE = 0.2  # seconds for which a busy journal is waited for
 _IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every telegram
 State = Literal["held", "retry", "dead"]
 
 _INTO = "INSERT OR IGNORE INTO telegrams (kind, source, time, ident, new, at, data) VALUES"
 _VALUES = " (?, ?, ?, ?, ?, ?, ?)"
-_INSERT = _INTO + _VALUES
 _TOGETHER = 100  # rows a statement: half the time of one by one
-_INSERT_MANY = _INTO + ",".join([_VALUES] * _TOGETHER)
 ASIDE = (
     "INSERT INTO aside (output, state, kit, time, ident, new, at, reason, data)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -44,8 +43,8 @@ class Appended:
     """What became of what was handed to `append`."""
 
     stored: int
-    repeats: int = 0
-    refused: int = 0
+    repeats: int
+    refused: int
 
 
 class Log(File):
@@ -60,15 +59,9 @@ class Log(File):
         JournalError: another engine has it, it is of a newer format, or it cannot be opened.
     """
 
-    def __init__(
-        self, path: Path, *, now: Callable[[], float] = time.time, bulk: bool = False
-    ) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], float], bulk: bool) -> None:
         self.full = False
         """Whether so much waits here that inputs which can wait should."""
-        self._sources: dict[Ident | Series, tuple[int, int]] = {}  # its id, its source's id
-        self._last: dict[str, int] = {}  # kit -> id of its last ident
-        self._head: int = 0
-        self._acknowledged: int = 0  # the head when a commit last went well
         super().__init__(path, now=now, bulk=bulk)
         self._grown = threading.Condition(self._lock)
 
@@ -85,18 +78,16 @@ class Log(File):
             return self._head
 
     def _remember(self) -> None:
-        self._sources.clear()
-        self._last = dict(self._db.execute("SELECT kit, ident FROM kits"))
-        (self._head,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM telegrams").fetchone()
+        self._sources: dict[Ident | Series, tuple[int, int]] = {}  # its id, its source's id
+        self._last: dict[str, int] = dict(self._db.execute("SELECT kit, ident FROM kits"))
+        (head,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM telegrams").fetchone()
+        self._head = int(head)
         super()._remember()
 
     def forget(self) -> None:
         """Look idents up again: some are no longer in the file."""
         with self._lock:
             self._sources.clear()
-
-    def _compare(self) -> int:
-        return self._acknowledged
 
     # -- inputs ---------------------------------------------------------------------------------
 
@@ -121,10 +112,10 @@ class Log(File):
             also: what else is done in this transaction.
         """
         with self.transaction() as db:
+            for item in items:
+                if isinstance(item, Refusal):
+                    self._refuse_text(source, item)
             telegrams = [item for item in items if not isinstance(item, Refusal)]
-            for refusal in items if len(telegrams) < len(items) else ():
-                if isinstance(refusal, Refusal):
-                    self._refuse_text(source, refusal)
             stored, repeats = self._insert_all(db, telegrams)
             if position is not None:
                 self._keep_position(db, source, position)
@@ -142,9 +133,10 @@ class Log(File):
         db.execute("SAVEPOINT rows")
         before = db.total_changes
         even = len(rows) - len(rows) % _TOGETHER
+        many = _INTO + ",".join([_VALUES] * _TOGETHER)
         for at in range(0, even, _TOGETHER):
-            db.execute(_INSERT_MANY, list(chain.from_iterable(rows[at : at + _TOGETHER])))
-        db.executemany(_INSERT, rows[even:])
+            db.execute(many, list(chain.from_iterable(rows[at : at + _TOGETHER])))
+        db.executemany(_INTO + _VALUES, rows[even:])
         stored, repeats = db.total_changes - before, 0
         if stored < len(rows):
             db.execute("ROLLBACK TO rows")
@@ -161,18 +153,16 @@ class Log(File):
     def _rows(self, telegrams: Sequence[Measured], now: float) -> list[tuple[Any, ...]]:
         """What to insert; decides for each telegram whether its ident is new."""
         rows = []
-        ident, kit, number, source = None, "", 0, 0
-        for telegram in telegrams:
-            if telegram.ident is not ident:
-                ident = telegram.ident
-                kit = ident.kit
-                number, source = self.ids(ident)
-            new = telegram.new
-            if new is None:
-                new = self._last.get(kit) != number
-            self._last[kit] = number
-            data = plain(telegram.data)
-            rows.append((telegram.kind, source, telegram.time, number, new, now, dumps(data)))
+        for ident, some in groupby(telegrams, attrgetter("ident")):
+            kit = ident.kit
+            number, source = self.ids(ident)
+            for telegram in some:
+                new = telegram.new
+                if new is None:
+                    new = self._last.get(kit) != number
+                self._last[kit] = number
+                data = plain(telegram.data)
+                rows.append((telegram.kind, source, telegram.time, number, new, now, dumps(data)))
         return rows
 
     def _insert(self, db: sqlite3.Connection, telegram: Measured, at: float) -> str:
@@ -184,7 +174,7 @@ class Log(File):
             (row[1], row[2]),
         ).fetchone()
         if kept is None:
-            db.execute(_INSERT, row)
+            db.execute(_INTO + _VALUES, row)
             return "stored"
         self._last.pop(kit)  # only what is stored decides what is new
         if before is not None:
@@ -261,7 +251,7 @@ class Log(File):
 
     def wake(self) -> None:
         """Make every `wait` return, unless the journal is busy: then each looks up soon."""
-        if self._lock.acquire(timeout=0.2):
+        if self._lock.acquire(timeout=_PATIENCE):
             try:
                 self._grown.notify_all()
             finally:

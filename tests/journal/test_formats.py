@@ -91,6 +91,12 @@ def test_has_the_shape_of_a_new_one(path, tmp_path):
     assert shape(path) == shape(tmp_path / "new.db")
 
 
+def test_its_mark_is_that_of_all_journals(tmp_path):
+    """Another one, and no journal out there could be opened."""
+    Journal(tmp_path / "new.db").close()
+    assert (tmp_path / "new.db").read_bytes()[68:72] == b"MySJ"
+
+
 def test_readers_are_told_to_run_it(path):
     """Verbs that only read say what upgrades it, and leave it alone."""
     with pytest.raises(JournalError, match=r"format 1 is of an older MySense; `mysense run`"):

@@ -55,13 +55,13 @@ def test_keeps_telegrams_value_by_value(journal):
 def test_equal_content_is_a_repeat(journal):
     """Kit, label, second and data that are there already are dropped."""
     journal.append([telegram(1), telegram(2)])
-    assert journal.append([telegram(1), telegram(3)]) == Appended(1, repeats=1)
+    assert journal.append([telegram(1), telegram(3)]) == Appended(1, repeats=1, refused=0)
     assert keys(row.telegram for row in rows(journal)) == [("a", 1), ("a", 2), ("a", 3)]
 
 
 def test_repeats_within_one_batch(journal):
     """A batch that holds a telegram twice stores it once."""
-    assert journal.append([telegram(1), telegram(1)]) == Appended(1, repeats=1)
+    assert journal.append([telegram(1), telegram(1)]) == Appended(1, repeats=1, refused=0)
 
 
 def test_none_does_not_tell_telegrams_apart(journal):

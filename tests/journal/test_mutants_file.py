@@ -117,6 +117,16 @@ def test_what_was_rolled_back_is_forgotten_later_if_need_be(journal, monkeypatch
     assert stored(journal) == [("other", 1), ("lost", 1)]
 
 
+def test_after_one_that_failed_all_is_as_before(journal):
+    """What is remembered is read again once, not for each telegram from then on."""
+    with suppress(ZeroDivisionError), journal.transaction():
+        raise ZeroDivisionError
+    said = []
+    journal._db.set_trace_callback(said.append)
+    journal.append([telegram(1)])
+    assert not [text for text in said if "FROM kits" in text]
+
+
 def test_another_thread_may_write(journal):
     """Each output has one."""
     thread = threading.Thread(target=journal.append, args=([telegram(1)],))
@@ -143,10 +153,15 @@ def test_what_nobody_would_try_again_is_tried_three_times(journal, failures, cal
     assert len(called) == calls
 
 
-def test_the_lock_tells_who_has_it(journal):
-    """And only that."""
-    lock = journal.path.with_name("journal.db.lock")
-    assert lock.read_text(encoding="ascii") == str(os.getpid())
+@pytest.mark.parametrize("before", ["", "99999999"])
+def test_the_lock_tells_who_has_it(path, before):
+    """And only that, also where one that was killed has left its own number."""
+    lock = path.with_name("journal.db.lock")
+    lock.write_text(before, encoding="ascii")
+    journal = Journal(path)
+    told = lock.read_text(encoding="ascii")
+    journal.close()
+    assert told == str(os.getpid())
 
 
 def test_who_has_never_had_it_leaves_no_name(tmp_path):
@@ -164,10 +179,45 @@ def test_one_that_could_not_be_opened_is_let_go_of(tmp_path):
     path = tmp_path / "journal.db"
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE theirs (a)")
-    with pytest.raises(JournalError):
+    with pytest.raises(JournalError) as told:
         Journal(path)
+    assert str(told.value).count(str(path)) == 1
     path.unlink()
     Journal(path).close()
+
+
+@pytest.fixture
+def connections(monkeypatch):
+    """All that were ever opened."""
+    connect, made = sqlite3.connect, []
+
+    def noted(*values, **more):
+        made.append(connect(*values, **more))
+        return made[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
+    return made
+
+
+def is_closed(db):
+    try:
+        db.execute("SELECT 1")
+    except sqlite3.ProgrammingError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("fails", ["look_over", "_remember"])
+def test_a_file_that_could_not_be_used_is_closed(path, monkeypatch, connections, fails):
+    """At whatever point of the opening; else its log stays, and a disk cannot be unmounted."""
+
+    def fail(*_):
+        raise sqlite3.OperationalError("no")
+
+    monkeypatch.setattr(opening if fails == "look_over" else Journal, fails, fail)
+    with pytest.raises(JournalError, match="no"):
+        Journal(path)
+    assert (len(connections), all(map(is_closed, connections))) == (1, True)
 
 
 def test_how_much_of_it_holds_something(journal):
@@ -304,3 +354,33 @@ def test_the_service_manager_is_told_that_it_takes_time(journal, monkeypatch):
     thread.join(30)
     assert (thread.is_alive(), thread.daemon, len(told)) == (False, True, 1)
     assert {"WATCHDOG=1", "EXTEND_TIMEOUT_USEC=60000000"} <= set(told[0])
+
+
+def test_it_is_told_for_an_hour_at_most(monkeypatch):
+    """What hangs longer the service manager may end."""
+    told = []
+
+    class Service:
+        def tell(self, *states):
+            told.append(states)
+
+    monkeypatch.setattr("mysense.service.Service", Service)
+    monkeypatch.setattr(opening, "_TELL_EVERY", 0.01)
+    monkeypatch.setattr(opening, "_LONGEST", 0.055)
+    with opening._signs_of_life():
+        for thread in threading.enumerate():
+            if thread.name == "signs of life":
+                thread.join(30)
+    assert len(told) == 5
+
+
+def test_what_keeps_a_foreign_file_from_being_looked_into_is_said(path, monkeypatch):
+    """Not what comes of it."""
+
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    path.write_text("hello " * 1000)
+    monkeypatch.setattr(opening, "rescue", fail)
+    with pytest.raises(JournalError, match="No space left"):
+        Journal(path)

@@ -38,7 +38,7 @@ def test_any_number_at_once(journal, count):
     appended = journal.append([telegram(at, "ab"[at % 2]) for at in range(count)])
     kept = [(row.seq, row.telegram.time, row.telegram.ident.serial) for row in rows(journal)]
     wanted = [(at + 1, at, "ab"[at % 2]) for at in range(count)]
-    assert (appended, kept, journal.head) == (Appended(count), wanted, count)
+    assert (appended, kept, journal.head) == (Appended(count, 0, 0), wanted, count)
 
 
 @pytest.mark.parametrize("count", [3, 150])
@@ -101,7 +101,8 @@ def test_a_point_does_not_take_a_second(journal):
     with journal.transaction() as db:
         journal.ids(telegram(1).ident)
         db.execute("INSERT INTO telegrams VALUES (1, 'point', 1, 1, 1, 0, 0, '{}')")
-    assert journal.append([telegram(2), telegram(2), telegram(1)]) == Appended(2, repeats=1)
+    appended = journal.append([telegram(2), telegram(2), telegram(1)])
+    assert appended == Appended(2, repeats=1, refused=0)
 
 
 @pytest.mark.parametrize("text", ["f:7", "f:8"])
@@ -309,4 +310,19 @@ def test_a_repeat_among_many_costs_nothing_but_time(journal):
     """All else of a large batch is stored, once."""
     journal.append([telegram(150)])
     appended = journal.append([telegram(at) for at in range(300)])
-    assert (appended, len(rows(journal))) == (Appended(299, repeats=1), 300)
+    assert (appended, len(rows(journal))) == (Appended(299, repeats=1, refused=0), 300)
+
+
+def test_many_go_in_together(journal):
+    """A statement each would take a server's backlog twice the time."""
+    said = []
+    journal._db.set_trace_callback(said.append)
+    journal.append([telegram(at) for at in range(250)])
+    assert sum("INTO telegrams" in text for text in said) == 52
+
+
+def test_a_telegram_and_a_refusal_are_each_what_they_are(journal):
+    """In whatever order they come."""
+    appended = journal.append([Refusal("f:1", "no", "{"), telegram(1), Refusal("f:3", "no", "[")])
+    reasons = values(journal, "SELECT reason FROM aside ORDER BY id")
+    assert (appended, reasons) == (Appended(1, 0, 2), [("f:1: no",), ("f:3: no",)])

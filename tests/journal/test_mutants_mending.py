@@ -131,7 +131,9 @@ def forgetful(journal, upto):
     """As if the disk had lost what came after number `upto`."""
     with closing(sqlite3.connect(journal.path, isolation_level=None)) as db:
         db.execute("DELETE FROM telegrams WHERE seq > ?", (upto,))
-        db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'telegrams'", (upto,))
+        db.execute("DELETE FROM sqlite_sequence WHERE name = 'telegrams'")
+        if upto:  # SQLite knows of no number before the first
+            db.execute("INSERT INTO sqlite_sequence VALUES ('telegrams', ?)", (upto,))
 
 
 def gaps(journal):
@@ -139,16 +141,82 @@ def gaps(journal):
         return [tuple(row) for row in view.all("SELECT output, count FROM gaps")]
 
 
-def test_what_was_acknowledged_and_is_lost_is_a_gap(journal, caplog):
-    """Its numbers are not given again, and it is said."""
+def numbers(journal):
+    with View(journal.path) as view:
+        return [row.seq for row in view.rows(0, 100, 10**6)]
+
+
+@pytest.mark.parametrize("upto", [1, 0])
+def test_what_was_acknowledged_and_is_lost_is_a_gap(journal, caplog, upto):
+    """Its numbers are not given again, and it is said; also where all is lost."""
     journal.register("x")
-    forgetful(journal, 1)
+    forgetful(journal, upto)
     meets(journal, IO)
     journal.append([telegram(3)])
-    with View(journal.path) as view:
-        numbers = [row.seq for row in view.rows(0, 100, 10**6)]
-    said = caplog.text.count("has lost 1 telegrams")
-    assert (gaps(journal), numbers, said) == ([("x", 1)], [1, 3], 1)
+    said = caplog.text.count(f"has lost {2 - upto} telegrams")
+    found = gaps(journal), numbers(journal), said
+    assert found == ([("x", 2 - upto)], [*range(1, upto + 1), 3], 1)
+
+
+def test_what_an_earlier_engine_was_acknowledged_may_be_lost_too(path):
+    """Whatever stood in the file when it was opened."""
+    earlier = Journal(path)
+    earlier.register("x")
+    earlier.append([telegram(1)])
+    earlier.close()
+    journal = Journal(path)
+    forgetful(journal, 0)
+    meets(journal, IO)
+    journal.append([telegram(2)])
+    found = gaps(journal), numbers(journal)
+    journal.close()
+    assert found == ([("x", 1)], [2])
+
+
+def test_nothing_is_lost_of_a_journal_without_telegrams(path, caplog):
+    """A disk may fail before the first."""
+    journal = Journal(path)
+    meets(journal, IO)
+    journal.append([telegram(1)])
+    found = numbers(journal)
+    journal.close()
+    assert (found, caplog.text) == ([1], "")
+
+
+def test_a_loss_is_looked_for_until_it_could_be(journal, monkeypatch):
+    """Where the file is opened, and cannot be read just then."""
+    journal.register("x")
+    forgetful(journal, 1)
+    given = journal._given
+    monkeypatch.setattr(journal, "_given", lambda: (_ for _ in ()).throw(sqlite3.Error("no")))
+    meets(journal, IO)
+    monkeypatch.setattr(journal, "_given", given)
+    journal.append([telegram(3)])
+    assert (gaps(journal), numbers(journal)) == ([("x", 1)], [1, 3])
+
+
+def without_ident(journal):
+    """As if the disk had lost the ident of kit a, and what belongs to it."""
+    with closing(sqlite3.connect(journal.path, isolation_level=None)) as db:
+        for table in ("telegrams", "kits", "idents", "sources"):
+            db.execute(f"DELETE FROM {table}")
+
+
+def test_an_ident_that_is_lost_is_written_again(journal):
+    """Also where one who only reads met the error."""
+    without_ident(journal)
+    journal._look_into(IO)
+    journal.append([telegram(3, "b"), telegram(3)])
+    assert stored(journal) == [("b", 3), ("a", 3)]
+
+
+def test_an_ident_that_a_salvage_did_not_find_is_written_again(journal, connects):
+    """What was remembered before it belongs to another file; that is opened once."""
+    without_ident(journal)
+    journal.mend(damage.Damaged("a row that cannot be"))
+    opened = connects.count
+    journal.append([telegram(3, "b"), telegram(3)])
+    assert (stored(journal), connects.count) == ([("b", 3), ("a", 3)], opened)
 
 
 def test_a_loss_that_could_not_be_written_down_is_written_down_later(journal, monkeypatch):
@@ -202,12 +270,12 @@ def test_a_folder_that_was_removed_is_made_again(journal, path, tmp_path):
 
 
 def test_a_lock_that_was_removed_is_taken_again(journal, path):
-    """Once; a second engine is refused as before."""
-    path.with_name("journal.db.lock").unlink()
+    """As often as it is; a second engine is refused as before."""
     for at in (3, 4):
+        path.with_name("journal.db.lock").unlink()
         journal.append([telegram(at)])
-    with pytest.raises(JournalError, match="another engine"):
-        Journal(path)
+        with pytest.raises(JournalError, match="another engine"):
+            Journal(path)
     assert len(stored(journal)) == 4
 
 
