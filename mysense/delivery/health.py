@@ -57,7 +57,7 @@ class Health:
         pause = self._backoff.failed(reason, after, alarm=alarm)
         failures, now = self._backoff.failures, self._clock()
         if failures == 1 or now - self._noted >= _NOTE_EVERY:
-            with suppress(sqlite3.Error, OSError):  # it is perhaps the journal that fails: later then
+            with suppress(sqlite3.Error, OSError):  # perhaps the journal fails: later then
                 self._journal.fail(self._name, reason, failures - self._noted_failures)
                 self._noted, self._noted_failures = now, failures
         return pause
