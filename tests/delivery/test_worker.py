@@ -1,0 +1,198 @@
+"""The worker, step by step with a clock set by hand: what is sent, when, and after a restart."""
+
+from __future__ import annotations
+
+import time
+
+from mysense.delivery import PROBE_EVERY
+from mysense.journal import Journal
+from mysense.journal.retention import trim
+from mysense.plugin import Misconfigured, RetryLater
+from tests.delivery.answers import (
+    ask,
+    closed_to,
+    fill,
+    wanted,
+)
+from tests.pipeline import Rig, Shelf, counts, keys, read_shelf, telegram
+
+# -- the good way ---------------------------------------------------------------------------------
+
+
+def test_delivers_in_order(journal, rig):
+    """Everything arrives, once, in the order of the journal."""
+    one = rig(bufsize=7)
+    fill(journal, 20)
+    one.settle()
+    assert (one.shelf.got, counts(journal)) == (wanted(20), (20, 0, 0, 0, 0))
+
+
+def test_one_kit_a_publish(journal, rig):
+    """A batch is handed over kit by kit."""
+    one = rig()
+    fill(journal, 2, "ab")
+    one.settle()
+    assert [keys(batch) for batch in one.shelf.batches] == [
+        [("a", 0), ("a", 1)],
+        [("b", 0), ("b", 1)],
+    ]
+
+
+def test_mixed_outputs_get_the_order_of_the_journal(journal, rig):
+    """An output that takes several kits at once gets them as they came."""
+    one = rig(mixed=True)
+    fill(journal, 2, "ab")
+    one.settle()
+    assert [keys(batch) for batch in one.shelf.batches] == [wanted(2, "ab")]
+
+
+def test_max_bytes_limits_a_batch(journal, rig):
+    """No more bytes than allowed are handed over, but one telegram at least."""
+    one = rig(max_bytes=1000)
+    journal.append([telegram(at, text="x" * 600) for at in range(3)])
+    one.settle()
+    assert [len(batch) for batch in one.shelf.batches] == [1, 1, 1]
+
+
+def test_one_larger_than_max_bytes_is_handed_over_alone(journal, rig):
+    """A telegram that is too large on its own does not stop the output."""
+    one = rig(max_bytes=1000)
+    journal.append([telegram(1, text="x" * 5000), telegram(2)])
+    one.settle()
+    assert one.shelf.got == [("a", 1), ("a", 2)]
+
+
+def test_new_travels_with_the_telegram(journal, rig, tmp_path):
+    """What the journal decided is what the output gets."""
+    one = rig()
+    fill(journal, 3)
+    one.settle()
+    assert [line[2] for line in read_shelf(tmp_path / "shelf.db")] == [True, False, False]
+
+
+# -- flush ----------------------------------------------------------------------------------------
+
+
+def test_flush_waits_for_a_batch_to_fill(journal, rig):
+    """A batch that is young and not full waits for the rest of its time."""
+    one = rig(flush=60, bufsize=10)
+    fill(journal, 3)
+    assert 50 < one.delivery._fetch() <= 60
+    assert one.shelf.batches == []
+
+
+def test_flush_sends_a_full_batch_at_once(journal, rig):
+    """There is nothing to wait for when it is full, also when it fills while it waits."""
+    one = rig(flush=60, bufsize=10)
+    fill(journal, 9)
+    one.settle()
+    fill(journal, 1, start=9)
+    one.settle()
+    assert [len(batch) for batch in one.shelf.batches] == [10]
+
+
+def test_flush_sends_at_once_what_bytes_limit(journal, rig):
+    """A batch that max_bytes cut short is as full as it will be."""
+    one = rig(flush=60, max_bytes=1000)
+    journal.append([telegram(at, text="x" * 600) for at in range(2)])
+    one.step()
+    assert [len(batch) for batch in one.shelf.batches] == [1]
+
+
+def test_flush_sends_when_the_oldest_is_old_enough(tmp_path):
+    """After `flush` seconds goes what is there."""
+    journal = Journal(tmp_path / "journal.db", now=lambda: time.time() - 61)
+    one = Rig(journal, Shelf(tmp_path / "shelf.db", flush=60))
+    fill(journal, 3)
+    one.settle()
+    assert one.shelf.got == wanted(3)
+    one.close()
+    journal.close()
+
+
+def test_flush_does_not_wait_for_a_clock_that_was_set_back(tmp_path):
+    """Telegrams from the future, after the clock was put right, are not kept until then."""
+    journal = Journal(tmp_path / "journal.db", now=lambda: time.time() + 10**6)
+    one = Rig(journal, Shelf(tmp_path / "shelf.db", flush=60))
+    fill(journal, 3)
+    one.settle()
+    assert one.shelf.got == wanted(3)
+    one.close()
+    journal.close()
+
+
+# -- receipts and restart -------------------------------------------------------------------------
+
+
+def test_the_receipt_is_handed_to_the_next_open(journal, rig):
+    """What publish returned last is what open gets after a restart."""
+    one = rig()
+    fill(journal, 3)
+    one.settle()
+    one.close()
+    again = rig()
+    again.step()
+    assert (one.shelf.opened, again.shelf.opened) == ([None], ["3"])
+
+
+def test_a_restart_goes_on_where_it_was(journal, rig):
+    """Nothing twice and nothing left out."""
+    one = rig(bufsize=2)
+    fill(journal, 5)
+    one.step()
+    one.close()
+    again = rig()
+    again.settle()
+    assert again.shelf.got == wanted(5)
+
+
+def test_a_restart_in_the_middle_of_a_batch_sends_it_again(journal, rig):
+    """What was not settled is sent anew: at least once, and counted once."""
+    one = rig(script=[None, RetryLater("down")])
+    fill(journal, 2, "ab")
+    one.step()
+    one.close()
+    again = rig()
+    again.settle()
+    assert again.shelf.got == [("a", 0), ("a", 1), ("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    assert counts(journal) == (4, 0, 0, 0, 0)
+
+
+def test_opened_again_it_is_told_the_newest_receipt(journal, rig):
+    """Who asked for another try of an output that gave up does not set it back."""
+    one = rig(script=[None, None, Misconfigured("in use by another process")])
+    fill(journal, 3)
+    one.settle()
+    fill(journal, 1, "bc")
+    one.settle()  # b is in, c is what it gives up at
+    ask(one, "resume")
+    one.settle()
+    assert (one.shelf.opened, one.shelf.got[3:]) == ([None, "4"], [("b", 0), ("c", 0)])
+
+
+# -- what the journal gives up under way ----------------------------------------------------------
+
+
+def test_telegrams_given_up_under_way_are_counted_once(journal, rig):
+    """A batch in memory outlives its telegrams: they stay the gap that was recorded."""
+    one = rig(script=[RetryLater("down")])
+    fill(journal, 10)
+    one.step()
+    assert trim(journal, 0.0, 30) == 10
+    fill(journal, 2, start=10)
+    one.pass_time(10)
+    assert (one.shelf.got, counts(journal)) == (wanted(12), (2, 0, 0, 0, 10))
+
+
+def test_held_telegrams_given_up_under_way_are_counted_once(journal, rig):
+    """The same for what was set aside; and a number aside is not used for another one."""
+    one = rig(rule=closed_to("a"))
+    fill(journal, 3)
+    one.settle()
+    one.shelf.rule = RetryLater("down")
+    one.pass_time(PROBE_EVERY + 1)
+    assert trim(journal, 0.0, 30) == 3
+    one.shelf.rule = closed_to("b")
+    fill(journal, 2, "b")
+    one.pass_time(400)
+    assert (one.shelf.got, counts(journal)) == (wanted(3), (0, 0, 2, 0, 3))
