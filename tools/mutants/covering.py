@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from tools.mutants.making import Mutant
+from tools.mutants.making import Mutant, Places
 
 _NAME = re.compile(r"^([A-Za-z_]\w*)(?:: [^=]+)? = ")
 
@@ -43,7 +43,7 @@ class Covering:
         """The tests that run the statement, the quickest first.
 
         What is done once when a module is imported no test runs by itself. A constant belongs to
-        those that run a line which names it, anything else to those that run the function below.
+        those that run a line which names it, a decorator or a default to those that name the function or run it.
         """
         lines = self.tests.get(mutant.file, {})
         found = frozenset().union(*(lines.get(line, frozenset()) for line in mutant.lines))
@@ -57,8 +57,9 @@ class Covering:
         if constant:
             yield from self._naming(constant[1], tree)
         elif text[mutant.lines.start - 1].strip().startswith(("@", "def ", "class ")):
-            names = mutant.function.split(".")[-1]
-            yield from self._naming(names, tree)
+            yield from self._naming(mutant.function.split(".")[-1], tree)
+            body = Places("\n".join(text)).body(mutant.function)
+            yield from (self.tests.get(mutant.file, {}).get(line, frozenset()) for line in body)
         elif mutant.lines.start - 1 < len(text) and not text[mutant.lines.start - 1].startswith(
             " "
         ):

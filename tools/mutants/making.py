@@ -41,7 +41,7 @@ class Mutant:
 def mutants(tree: Path, file: str) -> Iterator[Mutant]:
     """All mutants of a file that differ from it and from each other in what they do."""
     source = (tree / file).read_text(encoding="utf-8")
-    places = _Places(source)
+    places = Places(source)
     seen, twice = {_meaning(source)}, Counter[str]()
     for name, line, text in _changed(source):
         meaning = _meaning(text)
@@ -117,7 +117,7 @@ def _meaning(source: str) -> str | None:
     return ast.dump(tree)
 
 
-class _Places:
+class Places:
     """Which statement and function a line belongs to."""
 
     def __init__(self, source: str) -> None:
