@@ -43,7 +43,7 @@ class Covering:
         """The tests that run the statement, the quickest first.
 
         What is done once when a module is imported no test runs by itself. A constant belongs to
-        those that run a line which names it, a decorator or a default to those that name the function or run it.
+        those that run a line which names it, a decorator to those that name or run its function.
         """
         lines = self.tests.get(mutant.file, {})
         found = frozenset().union(*(lines.get(line, frozenset()) for line in mutant.lines))
