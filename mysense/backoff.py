@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from math import isnan
 
+_DOUBLINGS = 20  # of a second, which is longer than anybody waits
 Jitter = Callable[[float], float]
 """A random number from 0 to its argument."""
 
@@ -39,13 +40,13 @@ class Backoff:
         self._most = most
         self._clock = clock
         self._jitter = jitter
-        self._since = self._until = 0.0
+        self._until = float("-inf")
         self._alarmed = False
 
     @property
     def left(self) -> float:
         """Seconds that are left to wait."""
-        return max(0.0, self._until - self._clock()) if self.failures else 0.0
+        return max(0.0, self._until - self._clock())
 
     def failed(self, reason: str, after: float | None = None, *, alarm: bool = False) -> float:
         """One more failure; returns the seconds to wait.
@@ -57,14 +58,14 @@ class Backoff:
         """
         self.failures += 1
         if self.failures == 1:
-            self._since, self._alarmed = self._clock(), False
+            self._since = self._clock()
         if alarm and not self._alarmed:
             self._log.error("%s; trying again", reason)
             self._alarmed = True
         elif self.failures == 1:
             self._log.warning("%s; trying again", reason)
         if after is None or isnan(after):
-            ceiling = min(self._most, 2.0 ** min(self.failures - 1, 20))
+            ceiling = min(self._most, 2.0 ** min(self.failures - 1, _DOUBLINGS))
             pause = max(0.05, self._jitter(ceiling))
         else:
             pause = min(max(after, 1.0), 3600.0)
@@ -76,4 +77,4 @@ class Backoff:
         if self.failures:
             took = self._clock() - self._since
             self._log.warning("works again after %d failures in %.0f s", self.failures, took)
-        self.failures = 0
+        self.failures, self._until, self._alarmed = 0, float("-inf"), False

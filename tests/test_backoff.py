@@ -59,11 +59,12 @@ def test_left_counts_down():
     """What is left to wait, and nothing once it works."""
     clock = Clock()
     one = backoff(clock=clock)
+    before = one.left
     one.failed("x", 10)
     clock.now += 4
     left = one.left
     one.recovered()
-    assert (left, one.left) == (6, 0)
+    assert (before, left, one.left) == (0, 6, 0)
 
 
 def test_starts_over_after_a_recovery():

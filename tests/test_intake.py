@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 
@@ -50,13 +51,55 @@ def test_reads_until_there_is_no_more(journal):
 def test_without_once_it_waits_for_more(journal):
     """After an empty answer it comes back after the interval."""
     one = intake(journal, Feed(TEN))
+    assert one.error is None
     assert (one.step(), one.step(), one.finished) == (0.0, 0.05, False)
 
 
+class Opened(Feed):
+    """Notes when it is opened and asked."""
+
+    def __init__(self, *values, **more):
+        super().__init__(*values, **more)
+        self.calls, self.closed_before = [], False
+
+    def open(self):
+        self.calls.append("open")
+        if self.calls.count("open") == 1 and self.closed_before:
+            raise RetryLater("nobody there")
+
+    def poll(self, position):
+        self.calls.append("poll")
+        return super().poll(position)
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_source_is_opened_before_it_is_asked(journal, away):
+    """Until it could be, and then not again."""
+    feed = Opened(TEN, size=5)
+    feed.closed_before = away
+    finish(intake(journal, feed, once=True))
+    assert (feed.calls, stored(journal)) == (["open"] * (1 + away) + ["poll"] * 3, KEYS)
+
+
+class Waited(threading.Event):
+    """Says how long was waited for it, and is set after so many times."""
+
+    def __init__(self, most=10):
+        super().__init__()
+        self.waits, self._most = [], most
+
+    def wait(self, timeout=None):
+        self.waits.append(timeout)
+        if len(self.waits) >= self._most:
+            self.set()
+        return self.is_set()
+
+
 @pytest.mark.parametrize("faulty", [False, True])
-def test_an_input_may_say_when_there_is_news(journal, faulty):
-    """A fault in its way to wait costs the interval, not the input."""
-    stop, asked = threading.Event(), []
+def test_an_input_may_say_when_there_is_news(journal, faulty, caplog):
+    """A fault in its way to wait costs the interval, not the input; its author finds it."""
+    caplog.set_level(logging.DEBUG)
+    stop, asked = Waited(), []
 
     class Told(Feed):
         def idle(self, _stop, seconds):
@@ -66,7 +109,20 @@ def test_an_input_may_say_when_there_is_news(journal, faulty):
             stop.set()
 
     intake(journal, Told(TEN)).run(stop)
-    assert (asked, stored(journal)) == ([0.05] * (1 + faulty), KEYS)
+    assert (asked, stop.waits, stored(journal)) == (
+        [0.05] * (1 + faulty),
+        [0.05] * faulty,
+        KEYS,
+    )
+    assert [type(record.exc_info[1]) for record in caplog.records] == [ValueError] * faulty
+
+
+def test_while_it_fails_it_waits(journal):
+    """As long as it has to, and not by the input's own way; until it is stopped."""
+    stop = Waited(2)
+    feed = Feed(TEN, faults=[RetryLater("x")] * 5)
+    intake(journal, feed).run(stop)
+    assert (stop.waits, len(feed.polls)) == ([1, 2], 2)
 
 
 def test_the_committed_position_is_handed_to_the_next_poll(journal):
@@ -98,10 +154,30 @@ def test_an_empty_poll_writes_nothing(journal):
     """Polling for hours wears no card."""
     one = intake(journal, Feed([]))
     one.step()
-    before = journal._db.total_changes
+    said = []
+    journal._db.set_trace_callback(said.append)
     for _ in range(10):
         one.step()
-    assert journal._db.total_changes == before
+    assert said == []
+
+
+def test_what_a_source_without_a_position_gives_is_stored(journal):
+    """Its answers are told apart by what is in them alone."""
+    given = [TEN[:5], TEN[5:], []]
+    feed = Feed([])
+    feed.poll = lambda _: (given.pop(0), {})
+    finish(intake(journal, feed, once=True))
+    assert stored(journal) == KEYS
+
+
+def test_what_came_before_is_counted_as_a_repeat(journal, caplog):
+    """After a failure that nobody has to mend, said as a warning, it is all read again."""
+    journal.append(TEN[:4])
+    one = intake(journal, Feed(TEN, size=5, faults=[RetryLater("down")]), once=True)
+    finish(one)
+    levels = [record.levelno for record in caplog.records]
+    assert one.counts == {"read": 6, "repeats": 4, "refused": 0}
+    assert levels == [logging.WARNING, logging.WARNING]
 
 
 def test_two_inputs_keep_two_positions(journal):
@@ -126,7 +202,7 @@ def test_a_journal_that_is_busy_loses_nothing(journal, again):
     lock = sqlite3.connect(journal.path, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     pause = one.step()
-    assert (pause, "locked" in one.error) == (1.0, True)
+    assert (pause, one.error) == (1.0, "journal: database is locked")
     lock.execute("ROLLBACK")
     lock.close()
     finish(one)
@@ -149,9 +225,10 @@ def test_a_full_disk_loses_nothing(journal):
 
 def test_retry_later_backs_off(journal):
     """As long as the source asks, else longer each time."""
-    faults = [RetryLater("x"), RetryLater("x"), RetryLater("x", after=17)]
-    one = intake(journal, Feed(TEN, faults=faults))
-    assert [one.step() for _ in range(4)] == [1, 2, 17, 0]
+    wrong = RetryLater("x")
+    faults = [wrong, wrong, RetryLater("x", after=17), None, wrong]
+    one = intake(journal, Feed(TEN, size=5, faults=faults))
+    assert [one.step() for _ in range(6)] == [1, 2, 17, 0, 1, 0]
 
 
 def test_an_error_is_shown_while_it_lasts(journal):
@@ -166,18 +243,28 @@ def test_an_error_is_shown_while_it_lasts(journal):
 @pytest.mark.parametrize(
     "fault", [ValueError("x"), SystemExit(1), GeneratorExit(), OSError("x")], ids=repr
 )
-def test_a_plugin_that_raises_anything(journal, fault):
-    """It is tried again and nothing is left out."""
+def test_a_plugin_that_raises_anything(journal, fault, caplog):
+    """It is tried again and nothing is left out; its author finds where it was."""
+    caplog.set_level(logging.DEBUG)
     one = intake(journal, Feed(TEN, faults=[fault]), once=True)
     finish(one)
-    assert stored(journal) == KEYS
+    (told,) = [record for record in caplog.records if record.levelno == logging.DEBUG]
+    assert (stored(journal), told.exc_info[1]) == (KEYS, fault)
 
 
-def test_misconfigured_ends_this_input(journal):
-    """It says why; what it had read stays."""
+def test_an_interrupt_from_the_keyboard_is_no_fault_of_a_plugin(journal):
+    """Whoever runs a plugin by hand ends it so."""
+    one = intake(journal, Feed(TEN, faults=[KeyboardInterrupt()]))
+    with pytest.raises(KeyboardInterrupt):
+        one.step()
+
+
+def test_misconfigured_ends_this_input(journal, caplog):
+    """At once; it says why; what it had read stays."""
     one = intake(journal, Feed(TEN, size=5, faults=[None, Misconfigured("no such table")]))
-    finish(one)
+    pauses = [one.step(), one.step()]
     assert (one.finished, one.error, len(stored(journal))) == (True, "no such table", 5)
+    assert (pauses, caplog.messages) == ([0.0, 0.0], ["no such table; this input is stopped"])
 
 
 def test_a_nearly_full_journal_is_not_filled_by_who_can_wait(journal):
@@ -201,3 +288,14 @@ def test_run_ends_and_closes(journal):
     stop.set()
     thread.join(2)
     assert (thread.is_alive(), feed.closed) == (False, 1)
+
+
+def test_a_plugin_that_cannot_be_closed_ends_all_the_same(journal, caplog):
+    """What it has read is in the journal; the fault is told."""
+
+    class Stuck(Feed):
+        def close(self):
+            raise ValueError("stuck")
+
+    intake(journal, Stuck(TEN), once=True).run(threading.Event())
+    assert (stored(journal), "stuck" in caplog.text) == (KEYS, True)
