@@ -11,6 +11,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -160,7 +161,7 @@ def _excess(journal: Journal, max_mb: float) -> int:
     """How many rows there are too many."""
     with journal.transaction() as db:
         count, size = db.execute(
-            "SELECT count(*), coalesce(sum(length(data) + ?), 0) FROM undated", (_OVERHEAD,)
+            "SELECT count(*), total(length(data) + ?) FROM undated", (_OVERHEAD,)
         ).fetchone()
     room = max_mb * 1e6 / 2
     too_large = int(count * (1 - room / size)) + 1 if size > room else 0
@@ -187,20 +188,22 @@ def newest(journal: Journal, ident: Ident) -> int:
 
     Times that a person has said to be wrong do not count, see `accept`.
     """
-    wrong = recall(journal, "clock accepted") or {"head": 0, "wall": 0.0}
+    wrong = recall(journal, "clock accepted") or {"head": None, "wall": inf}
+    latest = wrong["wall"] + DAY
     with journal.transaction() as db:
-        (source,) = db.execute(
-            "SELECT max(id) FROM sources WHERE kit = ? AND label = ?",
-            (ident.kit, ident.label or ""),
+        found = db.execute(
+            "SELECT id FROM sources WHERE kit = ? AND label = ?", (ident.kit, ident.label or "")
         ).fetchone()
+        if found is None:
+            return 0
         (last,) = db.execute(
             "SELECT max(time) FROM telegrams WHERE source = ? AND kind = 'telegram'"
             " AND (seq > ? OR time <= ?)",
-            (source, wrong["head"], wrong["wall"] + DAY),
+            (*found, wrong["head"], latest),
         ).fetchone()
         (hour,) = db.execute(  # of what it has let go of it knows the hour
-            "SELECT max(hour) * 3600 FROM hours WHERE source = ? AND (? = 0 OR hour * 3600 <= ?)",
-            (source, wrong["head"], wrong["wall"] + DAY),
+            "SELECT max(hour) * 3600 FROM hours WHERE source = ? AND hour * 3600 <= ?",
+            (*found, latest),
         ).fetchone()
         return max(int(last or 0), int(hour or 0))
 

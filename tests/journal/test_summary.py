@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from mysense.journal import Journal, Outcome
+from mysense.journal.summary import outputs
 from mysense.journal.view import View
 from tests.pipeline import account, telegram
 
@@ -83,7 +85,34 @@ def test_every_number_has_its_place(journal):
 def test_the_account_in_one_line(journal):
     """What is nought and unusual is left out."""
     journal.fail("shelf", "down", 3)
-    assert account(journal).line() == "0 acknowledged, 4 waiting, 0 dead, last error: down"
+    one = account(journal)
+    assert one.line() == "0 acknowledged, 4 waiting, 0 dead, last error: down"
+    more = attrs.evolve(one, excluded=1, held=2, gaps=3, error=None)
+    assert more.line() == "0 acknowledged, 4 waiting, 1 excluded, 2 held, 3 in gaps, 0 dead"
+
+
+@pytest.mark.parametrize("what", ["waiting", "held", "dead", "gaps"])
+def test_not_all_is_acknowledged_where_one_is_not(journal, what):
+    """Wherever it is."""
+    none = {"waiting": 0, "held": 0, "dead": 0, "gaps": 0}
+    one = attrs.evolve(account(journal), **none)
+    assert (one.all_acknowledged, attrs.evolve(one, **{what: 1}).all_acknowledged) == (True, False)
+
+
+def test_outputs_come_by_name(journal):
+    """As a person looks for them."""
+    journal.register("attic")
+    with View(journal.path) as view:
+        assert [one.name for one in outputs(view)] == ["attic", "shelf"]
+
+
+def test_gaps_are_added_up(journal):
+    """Of this output alone."""
+    with journal.transaction() as db:
+        for number, name in enumerate(("shelf", "shelf", "attic")):
+            entry = (number, name, number)
+            db.execute("INSERT INTO gaps VALUES (?, ?, 'p_a', ?, 1, 2, 5, 6, '')", entry)
+    assert account(journal).gaps == 10
 
 
 def test_connected_says_that_the_last_try_went_well(journal):
@@ -107,6 +136,18 @@ def test_held_kits_are_named(journal, now):
     assert [(kit.count, kit.lag) for kit in one.held_kits] == [(2, 10.0)]
     assert one.held_kits[0].kit == first.telegram.kit
     assert (one.lag, one.lag_flowing) == (10.0, now.now - fourth.at)
+
+
+def test_held_kits_come_by_name(journal):
+    """Those that wait at this output, no dead letters."""
+    journal.append([telegram(at, kit) for at in (10, 11) for kit in "cba"])
+    *others, c, b, _, _, late, a = rows(journal)
+    journal.register("attic")
+    journal.settle("attic", Outcome(10, held=[(others[0], "no")]))
+    held = [(b, "first"), (late, "second"), (a, "other")]
+    journal.settle("shelf", Outcome(10, others, held=held, dead=[(c, "bad")]))
+    found = [(one.kit, one.count, one.reason) for one in account(journal).held_kits]
+    assert found == [("p_a", 1, "other"), ("p_b", 2, "first")]
 
 
 def test_the_rate_is_a_mean_over_the_last_minutes(tmp_path):

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 
+import attrs
 import pytest
 
 from mysense.journal import Journal, undated
@@ -51,6 +52,14 @@ def test_it_comes_back_as_it_went_in(journal):
     ]
 
 
+def test_each_has_its_own_ident(journal):
+    """Also where a kit has had more than one."""
+    moved = attrs.evolve(IDENT, village="Here")
+    for ident in (IDENT, moved):
+        undated.keep(journal, "now", [attrs.evolve(measured(0), ident=ident)])
+    assert [row.measured.ident for row in undated.oldest(journal)] == [IDENT, moved]
+
+
 def test_it_survives_a_restart(journal, tmp_path):
     """It is on disk when `keep` returns."""
     keep(journal, 2)
@@ -83,6 +92,22 @@ def test_dating_is_all_or_nothing(journal):
     assert (waiting(journal), rows(journal, "SELECT * FROM telegrams")) == ([0.0, 1.0], [])
 
 
+def test_each_needs_its_time(journal):
+    """With fewer times than rows none is moved: the others would be gone."""
+    keep(journal, 2)
+    with pytest.raises(ValueError, match="shorter"):
+        undated.date(journal, undated.oldest(journal), [1000], source="s")
+    assert (waiting(journal), rows(journal, "SELECT * FROM telegrams")) == ([0.0, 1.0], [])
+
+
+@pytest.mark.parametrize(("wall", "time"), [(-7.5, 0), (0.5, 0), (1.5, 1)])
+def test_no_clock_claims_a_time_before_1970(journal, wall, time):
+    """No telegram has one."""
+    undated.keep(journal, "earlier", [attrs.evolve(measured(0), wall=wall)])
+    undated.bury(journal, ["now"])
+    assert rows(journal, "SELECT time FROM aside") == [(time,)]
+
+
 def test_what_cannot_be_dated_is_a_dead_letter(journal):
     """With the time that the clock claimed, and why; it can be exported."""
     keep(journal, 2, "earlier")
@@ -113,6 +138,15 @@ def test_they_are_bounded(journal):
     assert left == [float(n) for n in range(int(left[0]), 500)]
 
 
+@pytest.mark.parametrize(("part", "left"), [(1.0, 10), (1 - 1e-7, 9), (0.5, 4), (0.1, 0), (0.0, 0)])
+def test_so_many_go(journal, part, left):
+    """As few as will do, and one more; none where they fit to the byte."""
+    keep(journal, 10)
+    size = 10 * (len('{"temp":0.0}') + 80)
+    dropped = undated.trim(journal, 2 * size * part / 1e6)
+    assert (dropped, waiting(journal)) == (10 - left, [float(n) for n in range(10 - left, 10)])
+
+
 def test_within_their_bounds_nothing_goes(journal):
     """Also an empty table has nothing to give."""
     nothing = undated.trim(journal, max_mb=1)
@@ -129,6 +163,17 @@ def test_gaps_add_up(journal, monkeypatch):
     assert rows(journal, "SELECT first, last, count FROM gaps") == [(50, 99, 50)]
 
 
+def test_gaps_stay_apart_from_others(journal, monkeypatch):
+    """Those of telegrams that were lost are called by their number."""
+    monkeypatch.setattr(undated, "MOST", 0)
+    for number in range(4):
+        with journal.transaction() as db:
+            db.execute("INSERT INTO gaps VALUES (NULL, '', 'p_1', ?, 1, 1, 1, 1, '')", (number,))
+    keep(journal, 1)
+    undated.trim(journal, max_mb=100)
+    assert rows(journal, "SELECT count FROM gaps") == [(1,)] * 5
+
+
 def test_the_newest_time_is_that_of_kit_and_label(journal):
     """Others do not count."""
     journal.append([telegram(900, "a"), telegram(500, "b")])
@@ -143,6 +188,15 @@ def test_of_what_was_let_go_the_hour_counts(journal):
     with closing(sqlite3.connect(journal.path)) as db, db:
         db.execute("INSERT INTO hours SELECT id, 400000, 1 FROM sources")
     assert undated.newest(journal, telegram(1, "a").ident) == 400_000 * 3600
+
+
+def test_hours_that_a_person_called_wrong_do_not_count(journal):
+    """Also where no telegram is left."""
+    with journal.transaction() as db:
+        journal.ids(IDENT)
+        db.execute("INSERT INTO hours VALUES (1, 2, 1), (1, 27, 1), (1, 400000, 1)")
+    undated.accept(journal, 3 * 3600.0)
+    assert undated.newest(journal, IDENT) == 27 * 3600
 
 
 def test_times_that_a_person_called_wrong_do_not_count(journal):
