@@ -191,21 +191,21 @@ def newest(journal: Journal, ident: Ident) -> int:
     wrong = recall(journal, "clock accepted") or {"head": None, "wall": inf}
     latest = wrong["wall"] + DAY
     with journal.transaction() as db:
-        found = db.execute(
+        source = db.execute(
             "SELECT id FROM sources WHERE kit = ? AND label = ?", (ident.kit, ident.label or "")
         ).fetchone()
-        if found is None:
+        if source is None:
             return 0
         (last,) = db.execute(
             "SELECT max(time) FROM telegrams WHERE source = ? AND kind = 'telegram'"
             " AND (seq > ? OR time <= ?)",
-            (*found, wrong["head"], latest),
+            (*source, wrong["head"], latest),
         ).fetchone()
         (hour,) = db.execute(  # of what it has let go of it knows the hour
             "SELECT max(hour) * 3600 FROM hours WHERE source = ? AND hour * 3600 <= ?",
-            (*found, latest),
+            (*source, latest),
         ).fetchone()
-        return max(int(last or 0), int(hour or 0))
+        return max(int(found or 0) for found in (last, hour))
 
 
 def accept(journal: Journal, wall: float) -> None:

@@ -177,9 +177,10 @@ def test_gaps_stay_apart_from_others(journal, monkeypatch):
 def test_the_newest_time_is_that_of_kit_and_label(journal):
     """Others do not count."""
     journal.append([telegram(900, "a"), telegram(500, "b")])
-    ident = telegram(1, "b").ident
-    assert undated.newest(journal, ident) == 500
-    assert undated.newest(journal, IDENT) == 0
+    with journal.transaction():
+        journal.ids(telegram(1, "c").ident)
+    idents = [telegram(1, "b").ident, telegram(1, "c").ident, IDENT]
+    assert [undated.newest(journal, ident) for ident in idents] == [500, 0, 0]
 
 
 def test_of_what_was_let_go_the_hour_counts(journal):
@@ -215,10 +216,18 @@ def test_a_reader_is_told_what_waits(journal):
     with journal.transaction() as db:
         undated.remember(db, "clock", {"hold": ["unsynchronised", "no time server", "ask one"]})
     with View(journal.path) as view:
-        count, *why = undated.waiting(view).lines()
+        found = undated.waiting(view)
+    count, *why = found.lines()
+    assert found.since == 50.5
     since = "the first since 1970-01-01 00:00 UTC by that clock"
     assert count == f"2 telegrams wait for the right time, {since}"
     assert why == ["because no time server", "to do: ask one"]
+
+
+@pytest.mark.parametrize(("count", "kind", "lines"), [(0, "", 0), (0, "k", 3), (1, "", 1)])
+def test_what_is_told_where_it_is_not_both(count, kind, lines):
+    """That the clock is not trusted is worth telling before anything waits."""
+    assert len(undated.Waiting(count, None, kind, "why", "fix").lines()) == lines
 
 
 def test_where_nothing_waits_nothing_is_told(journal):
