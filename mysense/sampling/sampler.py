@@ -19,6 +19,7 @@ from mysense.sampling.window import tukey_mean
 
 _GIVE_UP_AFTER = 3  # transient failures in a row: then the device counts as gone
 _SILENT_AFTER = 3  # intervals without an accepted reading
+_NOTHING = "no reading came"
 
 Report = Callable[[str, str, str], None]
 """Takes an event: who, what kind, and a sentence."""
@@ -83,7 +84,8 @@ class Sampler:
         self._reading_since: float | None = None
         self._hangs = False
         self._empty = 0
-        self._reason = "no reading came"
+        self._silent = False
+        self._reason = _NOTHING
 
     def run(self, stop: threading.Event) -> None:
         """Read until `stop` is set or the sensor is misconfigured."""
@@ -120,7 +122,7 @@ class Sampler:
         self._failures = 0
         self._backoff.recovered()
         if accepted:
-            self._reason = "no reading came"
+            self._reason = _NOTHING
             self.on_reading(self)
         return 0.0
 
@@ -214,15 +216,26 @@ class Sampler:
     def close_interval(self, *, empty: bool) -> None:
         """Tell when it has been silent for some intervals, and when it is back."""
         if not empty:
-            if self._empty >= _SILENT_AFTER:
+            if self._silent:
                 self._tell("back", f"measures again after {self._empty} empty intervals")
-            self._empty = 0
+            self._empty, self._silent = 0, False
             return
         self._empty += 1
+        if self._silent or self._slow:
+            return
         if self._empty < _SILENT_AFTER:
             self._report(self.name, "gap", f"nothing accepted in this interval: {self._reason}")
-        elif self._empty == _SILENT_AFTER:
+        else:
+            self._silent = True
             self._tell("silent", f"nothing accepted in {self._empty} intervals: {self._reason}")
+
+    @property
+    def _slow(self) -> bool:
+        """Whether a device that speaks when it likes is quiet, but not for longer than usual.
+
+        How long is usual its driver knows: then it raises Transient, and there is a reason.
+        """
+        return self.sensor.paced and self._reason is _NOTHING
 
     def watch(self) -> None:
         """Tell when a reading does not return, and when it does at last."""

@@ -157,3 +157,23 @@ def test_a_missed_slot_is_skipped():
     sensor = Slow(sample=10.0)
     Sampler(sensor, channels(sensor.fields, sensor.settings), print, clock).run(stop)
     assert times == [0, 10, 40, 50]
+
+
+def test_a_slow_device_is_not_a_silent_one():
+    """Who speaks once an hour is silent when its driver says so, however many intervals pass."""
+    one = sampler(1.0, Transient("no line for 7500 s"))
+    one.sensor.paced = True
+    one.read()
+    for _ in range(8):
+        one.close_interval(empty=True)
+    told_before = list(one.told)
+    one.read()
+    one.close_interval(empty=True)
+    one.close_interval(empty=False)
+    assert (told_before, one.told) == (
+        [],
+        [
+            ("thermo", "silent", "nothing accepted in 9 intervals: no line for 7500 s"),
+            ("thermo", "back", "measures again after 9 empty intervals"),
+        ],
+    )
