@@ -24,7 +24,7 @@ class Batch:
     receipt: str | None
     parts: deque[list[Row]] = attrs.Factory(deque)
     aside: str = ""
-    last: int = 0
+    last: int = attrs.field(init=False)
     past: int = 0
     count: int = 0
     acknowledged: list[Row] = attrs.Factory(list)

@@ -66,7 +66,7 @@ class Doubt:
                 "a server whose disk was full may forget what it acknowledges from here on, when "
                 "it is started again; it is sent again then"
             )
-        elif now - self._found.at > 10:
+        else:
             self._keep(attrs.evolve(self._found, at=now))
 
     def sent(self) -> None:

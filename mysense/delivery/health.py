@@ -37,7 +37,7 @@ class Health:
         self._log = log
         self._clock = clock
         self._backoff = backoff
-        self._noted = 0.0
+        self._noted_at: float | None = None
         self._noted_failures = 0
         self.stopped: str | None = None
         """Why this output has given up; cleared by who lets it try again."""
@@ -56,10 +56,10 @@ class Health:
         """One more failure, see `Backoff.failed`; returns the seconds to wait."""
         pause = self._backoff.failed(reason, after, alarm=alarm)
         failures, now = self._backoff.failures, self._clock()
-        if failures == 1 or now - self._noted >= _NOTE_EVERY:
+        if self._noted_at is None or now - self._noted_at >= _NOTE_EVERY:
             with suppress(sqlite3.Error, OSError):  # perhaps the journal fails: later then
                 self._journal.fail(self._name, reason, failures - self._noted_failures)
-                self._noted, self._noted_failures = now, failures
+                self._noted_at, self._noted_failures = now, failures
         return pause
 
     def recovered(self) -> None:
@@ -68,7 +68,7 @@ class Health:
             left = self._backoff.failures - self._noted_failures
             self._journal.recovered(self._name, left)
             self._backoff.recovered()
-            self._noted_failures = 0
+            self._noted_at, self._noted_failures = None, 0
 
     def give_up(self, reason: str) -> None:
         """It cannot work until somebody mends it."""
