@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import termios
 import threading
 import time
@@ -20,6 +22,9 @@ Clock = Callable[[], float]
 
 _SLICE = 0.2  # seconds in one wait for a byte: how soon an interrupt is obeyed
 _WRITE = 2.0  # seconds in which a port must take what is sent
+_PSEUDO = (
+    "/dev/pts/"  # where a terminal's other end is a program, which may have this one open, too
+)
 
 
 class SerialPort:
@@ -110,13 +115,37 @@ def _opened(port: str, baud: int) -> Any:
     if Path(port).is_file():
         raise Fixable(f"{port} is no serial port but a file", "give a recording as `file`")
     try:
-        return serial.serial_for_url(
+        opened = serial.serial_for_url(
             port, baudrate=baud, timeout=_SLICE, write_timeout=_WRITE, exclusive=True
         )
+        if isinstance(opened, serial.Serial):  # else it is no device of this machine
+            _keep_to_oneself(opened)
     except ValueError as wrong:
         raise Fixable(f"{port} is no port: {wrong}", "give a path or a URL of pyserial") from wrong
     except (OSError, termios.error) as wrong:
         raise _explained(port, wrong) from wrong
+    return opened
+
+
+def _keep_to_oneself(opened: Any) -> None:
+    """See that nobody else reads it, and that nobody but root can open it from now on.
+
+    Whoever reads a line with us tears it, and what is left may look like a whole one; the lock that
+    pyserial takes is known to few programs. A pseudo terminal would stay closed to all when its
+    reader was killed.
+
+    Raises:
+        OSError: somebody else reads it.
+    """
+    if os.path.realpath(opened.port).startswith(_PSEUDO):
+        return
+    try:
+        if ports.holder(opened.port):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        fcntl.ioctl(opened.fileno(), termios.TIOCEXCL)
+    except OSError:
+        opened.close()
+        raise
 
 
 def _explained(port: str, wrong: Exception) -> Absent | Fixable:
