@@ -46,13 +46,12 @@ class View:
         try:
             self._file = _identity(self.path)
             self._db = _connect(self.path)
-        except (OSError, sqlite3.Error) as wrong:
-            raise self._unreadable(wrong) from wrong
-        try:
-            self._check()
-        except BaseException:
-            self._db.close()
+        except JournalError:
             raise
+        except (OSError, sqlite3.Error) as wrong:
+            hint = "; if it was a journal, `mysense run` with it saves what is whole"
+            told = f"journal {self.path}: {wrong}{hint if is_damage(wrong) else ''}"
+            raise JournalError(told) from wrong
 
     def _follow(self) -> None:
         """Open the file anew where another one has taken its place."""
@@ -79,22 +78,6 @@ class View:
             ) from wrong
         except OSError as wrong:  # the file is just being put in place
             raise sqlite3.OperationalError(str(wrong)) from wrong
-
-    def _unreadable(self, wrong: Exception) -> JournalError:
-        hint = "; if it was a journal, `mysense run` with it saves what is whole"
-        return JournalError(f"journal {self.path}: {wrong}{hint if is_damage(wrong) else ''}")
-
-    def _check(self) -> None:
-        try:
-            version, application = (
-                self._db.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("user_version", "application_id")
-            )
-        except sqlite3.Error as wrong:
-            raise self._unreadable(wrong) from wrong
-        if application != APPLICATION:
-            raise JournalError(f"journal {self.path}: this is no journal of MySense")
-        check_current(version, self.path)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -226,20 +209,33 @@ def _has_log(path: Path) -> bool:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    uri = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        return _connected(path, "mode=ro")
+    except sqlite3.OperationalError:  # WAL needs a folder to write in, unless nobody else writes
+        if _has_log(path):
+            raise
+        return _connected(path, "mode=ro&immutable=1")
+
+
+def _connected(path: Path, how: str) -> sqlite3.Connection:
+    uri = f"{path.resolve().as_uri()}?{how}"
     db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
     try:
         db.execute("SELECT 1 FROM sqlite_schema").fetchone()
-    except sqlite3.OperationalError:  # WAL needs a folder to write in, unless nobody else writes
-        db.close()
-        if _has_log(path):
-            raise
-        uri += "&immutable=1"
-        db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error:
+        _check(db, path)
+    except BaseException:
         db.close()
         raise
     return db
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    version, application = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")
+    )
+    if application != APPLICATION:
+        raise JournalError(f"journal {path}: this is no journal of MySense")
+    check_current(version, path)
 
 
 def request(path: Path, verb: str, outputs: Iterable[str], argument: str = "") -> None:

@@ -6,13 +6,14 @@ import os
 import sqlite3
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from mysense.errors import JournalError
 from mysense.journal import Journal, Outcome
+from mysense.journal.damage import Damaged
 from mysense.journal.view import View, request
 from tests.pipeline import keys, python, telegram
 
@@ -116,6 +117,149 @@ def test_a_request_that_cannot_be_left_is_an_error(journal, monkeypatch):
         pytest.raises(JournalError, match="cannot leave a request in it: database is locked"),
     ):
         request(journal.path, "pause", ["x"])
+
+
+# -- another file in its place -------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another journal, of another kit."""
+    opened = Journal(tmp_path / "other.db")
+    opened.append([telegram(at, "b") for at in (7, 8)])
+    opened.close()
+    return opened.path
+
+
+def stored(view):
+    return keys(row.telegram for row in view.rows(0, 100, 10**6))
+
+
+def closed(connection):
+    try:
+        connection.execute("SELECT 1")
+    except sqlite3.ProgrammingError:
+        return True
+    return False
+
+
+def test_it_follows(journal, other):
+    """Ident 1 is another one there; the file that is gone is let go of."""
+    journal.append([telegram(1)])
+    journal.close()
+    with View(journal.path) as view:
+        before, old = stored(view), view._db
+        again = (stored(view), view._db is old)
+        other.replace(journal.path)
+        assert (before, again, stored(view)) == (
+            [("a", 1)],
+            ([("a", 1)], True),
+            [("b", 7), ("b", 8)],
+        )
+        assert closed(old)
+
+
+def test_a_moment_is_of_one_file(journal, other):
+    """It follows afterwards."""
+    journal.append([telegram(1)])
+    journal.close()
+    with View(journal.path) as view:
+        with view.moment():
+            other.replace(journal.path)
+            within = stored(view)
+        assert (within, stored(view)) == ([("a", 1)], [("b", 7), ("b", 8)])
+
+
+def test_a_file_that_is_just_being_put_in_place(journal):
+    """As with any error that passes; the next read finds it."""
+    journal.append([telegram(1)])
+    aside = journal.path.with_name("aside")
+    with View(journal.path) as view:
+        journal.path.rename(aside)
+        with pytest.raises(sqlite3.OperationalError, match="No such file"):
+            stored(view)
+        aside.rename(journal.path)
+        assert stored(view) == [("a", 1)]
+
+
+# -- what is damaged ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def garbled(journal):
+    """A journal with an ident that is none."""
+    journal.append([telegram(1)])
+    with journal.transaction() as db:
+        db.execute("UPDATE idents SET body = '{'")
+    return journal.path
+
+
+def test_damage_is_told_to_who_asked_and_to_people(garbled):
+    """Each time it is met, until it is mended."""
+    told = []
+    with View(garbled, told.append) as view:
+        for _ in range(2):
+            with pytest.raises(Damaged, match=r"is damaged: ident 1 .* `mysense run` with this"):
+                view.ident(1)
+    assert [str(wrong).partition(" is ")[0] for wrong in told] == ["ident 1", "ident 1"]
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_damage_of_a_file_that_is_gone_is_nobody_s(garbled, other, replaced):
+    """What stands there now is not to be salvaged for it."""
+    told = []
+    with View(garbled, told.append) as view, view.moment():
+        other.replace(garbled) if replaced else garbled.unlink()
+        with pytest.raises(Damaged):
+            view.ident(1)
+    assert told == []
+
+
+def test_an_ident_that_is_gone_is_damage(journal):
+    """Nobody can tell whose the telegram is."""
+    with View(journal.path) as view, pytest.raises(Damaged, match="ident 5 is gone"):
+        view.ident(5)
+
+
+def test_other_errors_are_nobody_s_damage(journal):
+    """A fault in a query, for one."""
+    told = []
+    with View(journal.path, told.append) as view, pytest.raises(sqlite3.Error, match="no such"):
+        view.all("SELECT * FROM nowhere")
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("pragma", "said"),
+    [
+        ("application_id = 7", "this is no journal of MySense"),
+        ("user_version = 1000", "newer than this MySense"),
+        ("user_version = 1", "of an older MySense"),
+    ],
+)
+def test_what_is_no_journal_of_today(journal, monkeypatch, pragma, said):
+    """Said, and the file is let go of."""
+    journal.close()
+    with closing(sqlite3.connect(journal.path)) as db:
+        db.execute(f"PRAGMA {pragma}")
+    opened, connect = [], sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **k: opened.append(connect(*a, **k)) or opened[-1]
+    )
+    with pytest.raises(JournalError, match=said) as raised:
+        View(journal.path)
+    told = str(raised.value).count(str(journal.path))
+    assert (told, [closed(one) for one in opened]) == (1, [True])
+
+
+@pytest.mark.parametrize("text", ["hello " * 2000, ""])
+def test_what_is_no_database(tmp_path, text):
+    """It may have been one, and `mysense run` knows; an empty file never was."""
+    path = tmp_path / "journal.db"
+    path.write_text(text)
+    with pytest.raises(JournalError) as raised:
+        View(path)
+    assert ("`mysense run` with it saves" in str(raised.value)) is bool(text)
 
 
 # -- where nothing may be written ---------------------------------------------------------------
