@@ -30,8 +30,7 @@ class Failed(JournalError, sqlite3.OperationalError):
 
 def is_damage(wrong: BaseException) -> bool:
     """Whether an error says that the file is damaged, or perhaps is."""
-    code = getattr(wrong, "sqlite_errorcode", None)
-    return is_certain(wrong) or (code is not None and (code & 0xFF in _SIGNS or code in _READING))
+    return is_certain(wrong) or _primary(wrong) in _SIGNS or _code(wrong) in _READING
 
 
 def is_certain(wrong: BaseException) -> bool:
@@ -45,15 +44,21 @@ def is_io(wrong: BaseException) -> bool:
 
     That it stays, once SQLite had to open it so, until it is opened anew.
     """
-    return getattr(wrong, "sqlite_errorcode", 0) & 0xFF in {
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_READONLY,
-    }
+    return _primary(wrong) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
 
 
 def is_full(wrong: BaseException) -> bool:
     """Whether an error says that there is no room on the disk."""
-    return getattr(wrong, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    return _primary(wrong) == sqlite3.SQLITE_FULL
+
+
+def _primary(wrong: BaseException) -> int:
+    return _code(wrong) & 0xFF
+
+
+def _code(wrong: BaseException) -> int:
+    """The extended result code; there is none where it is not SQLite itself that found fault."""
+    return getattr(wrong, "sqlite_errorcode", sqlite3.SQLITE_OK)
 
 
 def look_over(db: sqlite3.Connection) -> None:

@@ -8,87 +8,81 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import accumulate, chain, pairwise
+from math import isnan
 from pathlib import Path
 from typing import Any
 
-from mysense.journal.pages import beside, blocks, frames, page_size
+from mysense.journal.pages import frames, page_size, pages
 from mysense.journal.tables import Row
-from mysense.points import Point
-from mysense.telegram import Telegram
 
 _LEAF = 13  # kind of a page: the rows of a table
 _COLUMNS = 8  # of table telegrams, the first of which is the row's number
-_KINDS = [13 + 2 * len(kind) for kind in (Telegram.kind, Point.kind)]  # how texts are told
-_WHOLE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}  # bytes of whole numbers, by the type a record tells
+_AT = 6  # the column that is a REAL
+_LENGTHS = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)  # bytes of a value, by the kind that a record tells
+_FLOAT, _ZERO, _BLOB = 7, 8, 12  # kinds; one more are a one, and a text without any byte
 
 
 def telegrams(path: Path) -> Iterator[list[Row]]:
     """What may be rows of `telegrams`, page by page: from the file, then from the log."""
     size = page_size(path)
-    for at, block in blocks(path):
-        for start in range(0, len(block), size):
-            if at + start > 0:
-                yield list(rows(block[start : start + size]))
-    for frame in frames(beside(path, "-wal")):
-        yield list(rows(frame.data))
+    for page in chain(pages(path, size), (frame.data for frame in frames(path, size))):
+        yield list(rows(page))
 
 
 def rows(page: bytes) -> Iterator[Row]:
-    """The telegrams on a page; none where it is another one."""
-    if len(page) < 512 or page[0] != _LEAF:
+    """The rows on a page that have as many columns as a telegram; none where it is another one.
+
+    A row that goes on on another page is left out, as it cannot be put together. All values have
+    to be looked at: a pointer that is damaged may lead to anything.
+    """
+    if page[0] != _LEAF:
         return
     (cells,) = struct.unpack(">H", page[3:5])
-    end = 8 + 2 * cells
-    if end > len(page):
-        return
-    for cell in struct.unpack(f">{cells}H", page[8:end]):
-        try:
-            row = _row(page, cell)
-        except (IndexError, struct.error, UnicodeDecodeError):
-            continue
-        if row is not None:
-            yield row
+    for (cell,) in struct.iter_unpack(">H", page[8 : 8 + 2 * cells]):
+        with suppress(IndexError, ValueError):
+            yield _row(page, cell)
 
 
-def _row(page: bytes, at: int) -> Row | None:
+def _row(page: bytes, at: int) -> Row:
     length, at = _varint(page, at)
     number, at = _varint(page, at)
-    if at + length > len(page):
-        return None  # what goes on elsewhere cannot be put together
-    header, here = _varint(page, at)
+    record = page[at : at + length]
+    header, here = _varint(record, 0)
     kinds: list[int] = []
-    end = at + header
-    while here < end and len(kinds) <= _COLUMNS:
-        kind, here = _varint(page, here)
+    while here < header:
+        kind, here = _varint(record, here)
         kinds.append(kind)
-    if len(kinds) != _COLUMNS or kinds[0] != 0 or kinds[1] not in _KINDS:
-        return None
-    values: list[Any] = [number]
-    for kind in kinds[1:]:
-        value, end = _value(page, end, kind)
-        values.append(value)
-    values[6] = float(values[6])  # a REAL without fraction is stored as a whole number
-    return tuple(values) if end == at + length else None
+    ends = list(accumulate(map(_length, kinds), initial=header))
+    if (kinds[0], len(kinds), ends[-1], len(record)) != (0, _COLUMNS, length, length):
+        raise ValueError("another row, or a part of one")
+    values = [_value(kind, record[a:b]) for kind, (a, b) in zip(kinds, pairwise(ends), strict=True)]
+    if isinstance(values[_AT], int):  # what has no fraction is stored as a whole number
+        values[_AT] = float(values[_AT])
+    return number, *values[1:]
 
 
-def _value(page: bytes, at: int, kind: int) -> tuple[Any, int]:
-    if kind in _WHOLE:
-        end = at + _WHOLE[kind]
-        return int.from_bytes(page[at:end], "big", signed=True), end
-    if kind == 7:
-        return struct.unpack(">d", page[at : at + 8])[0], at + 8
-    if kind in (8, 9):
-        return kind - 8, at
-    if kind >= 13 and kind % 2:
-        end = at + (kind - 13) // 2
-        return page[at:end].decode(), end
-    raise IndexError(kind)
+def _length(kind: int) -> int:
+    return _LENGTHS[kind] if kind < _BLOB else (kind - _BLOB) // 2
+
+
+def _value(kind: int, data: bytes) -> Any:
+    if kind == _FLOAT:
+        (value,) = struct.unpack(">d", data)
+        return None if isnan(value) else value
+    if kind >= _BLOB:
+        return data.decode() if kind % 2 else data
+    if kind >= _ZERO:
+        return kind - _ZERO
+    return int.from_bytes(data, "big", signed=True) if data else None
 
 
 def _varint(page: bytes, at: int) -> tuple[int, int]:
+    """A number of up to 56 bits, as all of ours are, and where it ends."""
     value = 0
     for place in range(at, at + 8):
         value = value << 7 | page[place] & 0x7F
         if page[place] < 0x80:
             return value, place + 1
-    return value << 8 | page[at + 8], at + 9
+    raise ValueError("no number of ours")

@@ -7,20 +7,18 @@ is or was moved. So a number beyond a cursor that is not there was lost.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from itertools import chain
 
 UNKNOWN = "?"  # the kit of a telegram of which nothing but its number is known
 _UNSAVED = -3  # `since` of gaps for what never reached the journal
-_HOLES = (
-    "WITH beyond AS (SELECT seq, lag(seq, 1, ?1) OVER (ORDER BY seq) AS before"
-    " FROM telegrams WHERE seq > ?1)"
-    " SELECT before + 1, seq - 1 FROM beyond WHERE seq > before + 1"
-    " UNION ALL SELECT max(?1, coalesce(max(seq), 0)) + 1, ?2 FROM telegrams"
-    " WHERE 1 HAVING max(?1, coalesce(max(seq), 0)) < ?2"
-)
 _GAP = (
-    "INSERT OR REPLACE INTO gaps (output, kit, since, first, last, count, at, reason)"
+    "INSERT INTO gaps (output, kit, since, first, last, count, at, reason)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (output, kit, since) DO UPDATE SET first = min(first, excluded.first),"
+    " last = max(last, excluded.last), count = count + excluded.count, at = excluded.at"
 )
+_Times = tuple[int, int]
 
 
 def prepare(db: sqlite3.Connection) -> None:
@@ -42,48 +40,51 @@ def record(db: sqlite3.Connection, head: int, at: float, reason: str) -> int:
     """
     outputs = db.execute("SELECT name, cursor FROM outputs").fetchall()
     if not outputs:  # it is lost for whoever may come
-        (first,) = db.execute("SELECT coalesce(min(seq) - 1, ?) FROM telegrams", (head,)).fetchone()
-        outputs = [("", first)]
-    most = 0
+        outputs = db.execute("SELECT '', coalesce(min(seq), ?) FROM telegrams", (head,)).fetchall()
+    counts = []
     for name, cursor in outputs:
-        holes = db.execute(_HOLES, (cursor, head)).fetchall()
-        for first, last in holes:
-            _record(db, name, (first, last), at, reason)
-        most = max(most, sum(last - first + 1 for first, last in holes))
-    return most
+        holes = list(_holes(db, cursor, head, int(at)))
+        for numbers, times in holes:
+            _record(db, name, numbers, times, (at, reason))
+        counts.append(sum(len(numbers) for numbers, _ in holes))
+    return max(counts)
+
+
+def _holes(
+    db: sqlite3.Connection, cursor: int, head: int, now: int
+) -> Iterator[tuple[range, _Times]]:
+    """Numbers beyond a cursor that are missing in a row, and the times of those around them."""
+    before, since = cursor, None
+    rows = db.execute("SELECT seq, time FROM telegrams ORDER BY seq")
+    for seq, time in chain(rows, [(head + 1, now)]):
+        numbers = range(before + 1, seq)
+        if numbers:
+            yield numbers, (time if since is None else since, time)
+        before, since = max(before, seq), time
 
 
 def _record(
-    db: sqlite3.Connection, output: str, hole: tuple[int, int], at: float, reason: str
+    db: sqlite3.Connection,
+    output: str,
+    numbers: range,
+    times: _Times,
+    entry: tuple[float, str],
 ) -> None:
+    ends = numbers[0], numbers[-1]
     db.execute(  # what an earlier salvage has missed of them is counted again
         "DELETE FROM gaps WHERE output = ? AND since BETWEEN ? AND ? AND reason LIKE 'damaged %'",
-        (output, *hole),
+        (output, *ends),
     )
-    unknown = hole[1] - hole[0] + 1
     known = db.execute(
         "SELECT kit, min(time), max(time), count(*) FROM lost JOIN sources ON id = source"
         " WHERE seq BETWEEN ? AND ? GROUP BY kit",
-        hole,
+        ends,
     ).fetchall()
-    for kit, first, last, count in known:
-        db.execute(_GAP, (output, kit, hole[0], first, last, count, at, reason))
-        unknown -= count
-    if unknown > 0:
-        since, until = _around(db, hole, int(at))
-        db.execute(_GAP, (output, UNKNOWN, hole[0], since, until, unknown, at, reason))
-
-
-def _around(db: sqlite3.Connection, hole: tuple[int, int], now: int) -> tuple[int, int]:
-    """The times of the telegrams before and after a hole."""
-    before = db.execute(
-        "SELECT time FROM telegrams WHERE seq < ? ORDER BY seq DESC LIMIT 1", (hole[0],)
-    ).fetchone()
-    after = db.execute(
-        "SELECT time FROM telegrams WHERE seq > ? ORDER BY seq LIMIT 1", (hole[1],)
-    ).fetchone()
-    until = after[0] if after else now
-    return (before[0] if before else until), until
+    unknown = len(numbers) - sum(count for *_, count in known)
+    if unknown:
+        known.append((UNKNOWN, *times, unknown))
+    for kit, *span in known:
+        db.execute(_GAP, (output, kit, numbers[0], *span, *entry))
 
 
 def give_up(
@@ -98,10 +99,4 @@ def give_up(
         at: now.
         reason: why.
     """
-    db.execute(
-        "INSERT INTO gaps (output, kit, since, first, last, count, at, reason)"
-        " VALUES ('', ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (output, kit, since) DO UPDATE SET first = min(first, excluded.first),"
-        " last = max(last, excluded.last), count = count + excluded.count, at = excluded.at",
-        (kit, _UNSAVED, *span, at, reason),
-    )
+    db.execute(_GAP, ("", kit, _UNSAVED, *span, at, reason))

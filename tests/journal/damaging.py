@@ -59,7 +59,9 @@ def numbers(path):
 def unaccounted(path):
     """By output: telegrams beyond its cursor that neither wait nor are in a gap."""
     with View(path) as view:
-        (head,) = view.all("SELECT seq FROM sqlite_sequence WHERE name = 'telegrams'")
+        (head,) = view.all(
+            "SELECT coalesce(max(seq), 0) AS seq FROM sqlite_sequence WHERE name = 'telegrams'"
+        )
         found = {}
         for name, cursor in cursors(path).items():
             (waits,) = view.all("SELECT count(*) AS n FROM telegrams WHERE seq > ?", cursor)

@@ -142,6 +142,19 @@ def test_an_earlier_salvage_is_counted_again_and_nothing_else(journal):
     assert [kit for (kit,) in gaps(journal, "kit")] == ["?", "k3", "k4", "k5", "k6"]
 
 
+def test_a_gap_that_begins_at_the_same_number_is_widened(journal):
+    """There can be one of another reason; its telegrams are lost as well."""
+    with journal.transaction() as db:
+        db.execute(
+            "INSERT INTO gaps (output, kit, since, first, last, count, at, reason)"
+            " VALUES ('x', '?', 2, 30, 35, 7, 1.0, 'full')"
+        )
+    record(journal, [1, 5], 5, {"x": 0})
+    assert gaps(journal, "since, first, last, count, at, reason") == [
+        (2, 10, 50, 10, 5000.0, "full"),
+    ]
+
+
 def test_what_never_reached_the_journal(journal):
     """One gap a kit, that is widened; it is no other one's."""
     with journal.transaction() as db:

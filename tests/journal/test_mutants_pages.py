@@ -7,13 +7,16 @@ import shutil
 import sqlite3
 import struct
 from contextlib import closing
+from itertools import takewhile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mysense.journal import pages
-from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE
+from mysense.journal import Journal, pages
+from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE, create, orders
 from mysense.journal.opening import Opening
-from mysense.journal.pages import beside, blocks, frames, lost_frames, page_size, rescue
+from mysense.journal.pages import beside, frames, lost_frames, page_size, rescue
 
 
 def whole(folder, *, size=1024, commits=8, wide=0):
@@ -73,7 +76,7 @@ def test_transactions_behind_a_bad_frame(tmp_path, broken, lost):
 def test_frames_that_end_no_transaction_are_none(tmp_path, ends, lost):
     """There are several in each; with the last of each it is complete."""
     path = whole(tmp_path, commits=6, wide=2)
-    found = [frame.commit for frame in frames(beside(path, "-wal"))]
+    found = [frame.commit for frame in frames(path, 1024)]
     last = [number for number, commit in enumerate(found) if commit]
     break_frames(path, [last[ends]])
     assert (len(last), len(found) > 12, lost_frames(path)) == (6, True, lost)
@@ -82,66 +85,228 @@ def test_frames_that_end_no_transaction_are_none(tmp_path, ends, lost):
 def test_frames_are_as_sqlite_has_written_them(tmp_path):
     """Which page, how large the file is after it, and that each is whole."""
     path = whole(tmp_path, commits=3)
-    found = [(frame.page, frame.commit, frame.whole) for frame in frames(beside(path, "-wal"))]
+    found = [(frame.page, frame.commit, frame.whole) for frame in frames(path, 1024)]
     assert found == [(2, 2, True)] * 3
 
 
-@pytest.mark.parametrize("cut", [0, 10, 31, 32, 33, 32 + 24 + 1024 - 1])
-def test_half_a_log(tmp_path, cut):
-    """What is not there in full is not there."""
+@pytest.mark.parametrize("cut", [0, 10, 31, 32])
+def test_a_log_without_frames(tmp_path, cut):
+    """Nothing was written into it yet."""
     path = whole(tmp_path)
     os.truncate(beside(path, "-wal"), cut)
-    assert list(frames(beside(path, "-wal"))) == []
+    assert list(frames(path, 1024)) == []
+
+
+def test_a_frame_that_was_cut_off(tmp_path):
+    """It is none, but the rows that it has may be read."""
+    path = whole(tmp_path)
+    os.truncate(beside(path, "-wal"), 32 + 2 * (24 + 1024) - 1000)
+    assert [(frame.whole, len(frame.data)) for frame in frames(path, 1024)] == [
+        (True, 1024),
+        (False, 1024),
+    ]
 
 
 def test_no_log(tmp_path):
     """Then nothing is lost of it."""
-    assert (list(frames(tmp_path / "none")), lost_frames(tmp_path / "none")) == ([], False)
+    path = tmp_path / "none"
+    assert (list(frames(path, 1024)), lost_frames(path)) == ([], False)
+
+
+@pytest.mark.parametrize("left", [b"", b"garbage" * 1000])
+def test_a_log_whose_journal_was_removed(tmp_path, left):
+    """A new one is made."""
+    path = tmp_path / "journal.db"
+    beside(path, "-wal").write_bytes(left)
+    Journal(path).close()
+    assert path.exists()
+
+
+def started_again(folder):
+    """A log that began again from its start, with frames of before behind; the last is 10, 11."""
+    path = folder / "again.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA page_size = 1024")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        db.execute("CREATE TABLE t (a)")
+        db.executemany("INSERT INTO t VALUES (?)", [(number,) for number in range(8)])
+        db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        db.executemany("INSERT INTO t VALUES (?)", [(8,), (9,), (10,), (11,)])
+        for suffix in ("", "-wal"):
+            shutil.copy(beside(path, suffix), beside(folder / "journal.db", suffix))
+    return folder / "journal.db"
+
+
+HEADERS = [
+    (0, b""),
+    (0, bytes(32)),
+    (0, b"\xaa" * 32),
+    (3, b"\0"),
+    (16, b"\xaa"),
+    (23, b"\xaa"),
+    (24, b"\xaa"),
+    (31, b"\xaa"),
+]
+
+
+@pytest.mark.parametrize(("at", "garbage"), HEADERS)
+def test_frames_of_before_are_none(tmp_path, at, garbage):
+    """They are in the file long since; which ones are of now is seen without the header, too."""
+    path = started_again(tmp_path)
+    damage(beside(path, "-wal"), at, garbage)
+    found = [frame.whole for frame in frames(path, 1024)]
+    assert (found[1:4], any(found[4:]), len(found) > 8) == ([True] * 3, False, True)
+
+
+@pytest.mark.parametrize(("at", "garbage"), HEADERS[1:])
+def test_a_header_that_is_damaged_hides_the_log(tmp_path, monkeypatch, at, garbage):
+    """From SQLite, which takes it for empty: so this is damage, and all but a page is saved."""
+    path = whole(tmp_path)
+    damage(beside(path, "-wal"), at, garbage)
+    monkeypatch.setattr(pages, "TABLES", frozenset("t"))
+    rescue(path, tmp_path / "copy.db")
+    assert (lost_frames(path), content(tmp_path / "copy.db")) == (True, list(range(8)))
+
+
+def test_the_first_block_of_the_log(tmp_path, monkeypatch):
+    """With its header some frames are gone; those behind are found."""
+    path = whole(tmp_path)
+    damage(beside(path, "-wal"), 0, bytes(4096))
+    monkeypatch.setattr(pages, "TABLES", frozenset("t"))
+    rescue(path, tmp_path / "copy.db")
+    assert (lost_frames(path), content(tmp_path / "copy.db")) == (True, list(range(8)))
+
+
+def test_frames_of_zeros(tmp_path, monkeypatch):
+    """Zeros are the checksum of zeros, but there is no page without a number."""
+    path = whole(tmp_path)
+    damage(beside(path, "-wal"), 32 + 2 * 1048, bytes(3 * 1048))
+    monkeypatch.setattr(pages, "TABLES", frozenset("t"))
+    rescue(path, tmp_path / "copy.db")
+    found = [frame.whole for frame in frames(path, 1024)]
+    assert (found, content(tmp_path / "copy.db")) == (
+        [*[True] * 2, *[False] * 4, *[True] * 2],
+        list(range(8)),
+    )
+
+
+def other_order(log, size):
+    """The log as a machine writes it whose bytes are the other way round."""
+
+    def check(before, data):
+        one, two = before
+        words = struct.unpack(f">{len(data) // 4}I", data)
+        for even, odd in zip(words[::2], words[1::2], strict=True):
+            one = (one + even + two) % 2**32
+            two = (two + odd + one) % 2**32
+        return one, two
+
+    data = log.read_bytes()
+    head = b"7\x7f\6\x83" + data[4:24]
+    last = check((0, 0), head)
+    new = head + struct.pack(">II", *last)
+    for at in range(32, len(data), 24 + size):
+        frame = data[at : at + 24 + size]
+        last = check(last, frame[:8] + frame[24:])
+        new += frame[:16] + struct.pack(">II", *last) + frame[24:]
+    log.write_bytes(new)
+
+
+def test_a_log_of_another_machine(tmp_path):
+    """SQLite reads it, and so do we."""
+    path = whole(tmp_path)
+    other_order(beside(path, "-wal"), 1024)
+    assert [frame.whole for frame in frames(path, 1024)] == [True] * 8
+    assert seen(path) == list(range(8))
+
+
+def seen(path):
+    """What SQLite reads of a file with its log."""
+    with closing(sqlite3.connect(path)) as db:
+        return [row[0] for row in db.execute("SELECT a FROM t ORDER BY a")]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_frames_are_whole_where_sqlite_says_so(logged, data):
+    """A byte that has changed anywhere ends the log for SQLite; we see where."""
+    path, log, folder = logged
+    at = data.draw(st.integers(32, len(log) - 1))
+    changed = bytearray(log)
+    changed[at] ^= data.draw(st.integers(1, 255))
+    beside(path, "-wal").write_bytes(changed)
+    found = list(takewhile(lambda frame: frame.whole, frames(path, 1024)))
+    copy = folder / "seen.db"
+    for suffix in ("", "-wal"):
+        shutil.copy(beside(path, suffix), beside(copy, suffix))
+    assert seen(copy) == list(range(len(found)))
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    path = whole(tmp_path_factory.mktemp("logged"))
+    return path, beside(path, "-wal").read_bytes(), tmp_path_factory.mktemp("seen")
 
 
 # -- the size of a page -------------------------------------------------------------------------
 
+SIZES = [PAGE_SIZE, BULK_PAGE_SIZE]
 
-@pytest.mark.parametrize("size", [512, 1024, 4096, 8192, 65_536])
+
+@pytest.mark.parametrize("size", SIZES)
 def test_the_header_says_how_large_pages_are(tmp_path, size):
-    """The largest is written as 1."""
+    """Whatever the log says."""
     path = whole(tmp_path, size=size, commits=1)
-    beside(path, "-wal").unlink()
+    damage(beside(path, "-wal"), 8, struct.pack(">I", 5120 - size))
     assert page_size(path) == size
 
 
-@pytest.mark.parametrize("size", [512, 1024, 65_536])
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("garbage", [bytes(16), b"SQLite format 4\0"])
-def test_where_that_is_gone_the_log_says_it(tmp_path, size, garbage):
-    """It has a header of its own."""
+@pytest.mark.parametrize("told", SIZES)
+def test_where_that_is_gone_the_log_says_it(tmp_path, size, garbage, told):
+    """It has a header of its own. What else stands in the file's is not believed."""
     path = whole(tmp_path, size=size, commits=1)
-    damage(path, 0, garbage)
+    damage(path, 0, garbage + struct.pack(">H", told))
     assert page_size(path) == size
 
 
-@pytest.mark.parametrize("told", [0, 2, 256, 513, 1000, 3000])
-def test_a_size_that_cannot_be_is_not_believed(tmp_path, told):
-    """A power of two from 512 on."""
-    path = whole(tmp_path, size=2048, commits=1)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("told", [0, 1, 512, 1025, 2048, 8192])
+def test_a_size_that_no_journal_has_is_not_believed(tmp_path, size, told):
+    """There are two."""
+    path = whole(tmp_path, size=size, commits=1)
     damage(path, 16, struct.pack(">H", told))
-    assert page_size(path) == 2048
+    assert page_size(path) == size
 
 
-@pytest.mark.parametrize("size", [PAGE_SIZE, BULK_PAGE_SIZE])
-@pytest.mark.parametrize("cut", [False, True])
-def test_where_both_are_gone_what_fits_is_taken(tmp_path, size, cut):
-    """MySense makes journals of two kinds."""
-    path = tmp_path / "journal.db"
+@pytest.fixture(scope="module", params=[(size, count) for size in SIZES for count in (0, 3, 300)])
+def filled(request, tmp_path_factory):
+    """A journal with pages of a size, and how large they are."""
+    size, telegrams = request.param
+    path = tmp_path_factory.mktemp("filled") / "journal.db"
     db = Opening(path, lambda: 0.0, size, 250).connect()
     db.execute("PRAGMA foreign_keys = OFF")
-    data = "x" * 700
+    db.execute("BEGIN")
     db.executemany(
         "INSERT INTO telegrams (kind, source, time, ident, new, at, data)"
         " VALUES ('telegram', 1, ?, 1, 0, 0, ?)",
-        [(at, data) for at in range(300)],
+        [(at, "x" * 700) for at in range(telegrams)],
     )
+    db.execute("COMMIT")
     db.close()
-    damage(path, 0, bytes(size if cut else 100))
+    return path.read_bytes(), size
+
+
+@pytest.mark.parametrize("gone", [100, 4096, 14 * 1024])
+@pytest.mark.parametrize("log", [None, b"", b"\xaa" * 32])
+def test_where_both_are_gone_what_fits_is_taken(tmp_path, filled, gone, log):
+    """MySense makes journals of two kinds."""
+    (content, size), path = filled, tmp_path / "journal.db"
+    path.write_bytes(bytes(gone) + content[gone:])
+    if log is not None:
+        beside(path, "-wal").write_bytes(log)
     assert page_size(path) == size
 
 
@@ -154,34 +319,37 @@ def test_an_empty_file(tmp_path):
 # -- what the disk gives ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bad", [0, 1, 255, 256, 300, 511])
-def test_a_bad_block_costs_a_page(tmp_path, monkeypatch, bad):
-    """All others are read; what cannot be is nothing but zeros, in its place."""
+def failing(monkeypatch, first, last):
+    """A disk that does not give these bytes: what stands before them it may give, as Linux does."""
+    pread = os.pread
+
+    def read(number, length, at):
+        if first <= at <= last:
+            raise OSError(5, "Input/output error")
+        return pread(number, min(length, first - at) if at < first else length, at)
+
+    monkeypatch.setattr(pages.os, "pread", read)
+
+
+@pytest.mark.parametrize("bad", [0, 1, 255, 300, 511])
+@pytest.mark.parametrize("within", [0, 700])
+def test_what_cannot_be_read_is_zeros_in_its_place(tmp_path, monkeypatch, bad, within):
+    """It costs a page at most."""
     path = tmp_path / "file"
     text = bytes(range(1, 251)) * ((2 * 2**20 + 1000) // 250)
     path.write_bytes(text)
-    pread = os.pread
-
-    def failing(number, length, at):
-        if at <= bad * PAGE_SIZE < at + length:
-            raise OSError(5, "Input/output error")
-        return pread(number, length, at)
-
-    monkeypatch.setattr(pages.os, "pread", failing)
-    found = bytearray(len(text))
-    for at, block in blocks(path):
-        found[at : at + len(block)] = block
+    first, last = bad * PAGE_SIZE + within, bad * PAGE_SIZE + PAGE_SIZE - 1
+    failing(monkeypatch, first, last)
     wanted = bytearray(text)
-    page = slice(bad * PAGE_SIZE, (bad + 1) * PAGE_SIZE)
-    wanted[page] = bytes(len(wanted[page]))
-    assert found == wanted
+    wanted[first : last + 1] = bytes(len(wanted[first : last + 1]))
+    assert b"".join(pages.pages(path, PAGE_SIZE)) == wanted.ljust(2049 * PAGE_SIZE, b"\0")
 
 
-def test_a_file_is_read_in_parts(tmp_path):
-    """A large one does not fit into memory; the last part is as long as it is."""
-    path = tmp_path / "file"
-    path.write_bytes(b"x" * (2**20 + 5))
-    assert [(at, len(block)) for at, block in blocks(path)] == [(0, 2**20), (2**20, 5)]
+def test_a_header_that_cannot_be_read(tmp_path, monkeypatch):
+    """The log tells how large pages are, and the rest is there."""
+    path = whole(tmp_path)
+    failing(monkeypatch, 0, 31)
+    assert [frame.whole for frame in frames(path, 1024)] == [False, *[True] * 7]
 
 
 # -- a copy that SQLite opens -------------------------------------------------------------------
@@ -210,3 +378,105 @@ def test_a_copy_is_private(tmp_path):
     path = whole(tmp_path)
     rescue(path, tmp_path / "copy.db")
     assert (tmp_path / "copy.db").stat().st_mode & 0o007 == 0
+
+
+# -- the first page -----------------------------------------------------------------------------
+
+
+def made(folder, size, order):
+    """A journal of this size of pages, whose tables were made in this order, with a row in each."""
+    path = folder / "journal.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"PRAGMA page_size = {size}")
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        create(db, order)
+        db.execute("PRAGMA foreign_keys = OFF")
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        for name in names(db):
+            columns = len(db.execute(f"PRAGMA table_info({name})").fetchall())
+            db.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * columns)})", [7] * columns)
+    return path
+
+
+def names(db):
+    query = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY 1"
+    return [name for (name,) in db.execute(query) if not name.startswith("sqlite")]
+
+
+def tables(path):
+    """The values of each table."""
+    with closing(pages.read_only(path)) as db:
+        return {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in names(db)}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("order", [0, 1], ids=["made", "upgraded"])
+@pytest.mark.parametrize("garbage", [b"", b"\0", b"\xff"])
+def test_a_copy_has_all_tables_without_the_first_page(tmp_path, size, order, garbage):
+    """Also of a journal that was of an older format once, whose tables begin elsewhere."""
+    path = made(tmp_path, size, orders()[order])
+    before = tables(path)
+    damage(path, 0, garbage * size)
+    rescue(path, tmp_path / "copy.db")
+    assert (tables(tmp_path / "copy.db"), len(before) > 10) == (before, True)
+
+
+@pytest.mark.parametrize("order", [0, 1], ids=["made", "upgraded"])
+def test_tables_that_have_grown_are_told_by_that_too(tmp_path, order):
+    """Where the pages that differ are damaged but for one."""
+    path = made(tmp_path, PAGE_SIZE, orders()[order])
+    with closing(sqlite3.connect(path)) as db, db:
+        rows = [(number, 1.0, 1, "x" * 400, "y", "z" * 400) for number in range(100, 110)]
+        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
+        roots = dict(db.execute("SELECT name, rootpage FROM sqlite_schema"))
+    for name in ("hours", "undated", "positions"):
+        damage(path, (roots[name] - 1) * PAGE_SIZE, bytes(PAGE_SIZE))
+    damage(path, 0, bytes(PAGE_SIZE))
+    rescue(path, tmp_path / "copy.db")
+    with closing(pages.read_only(tmp_path / "copy.db")) as db:
+        assert db.execute("SELECT count(*) FROM events").fetchone() == (11,)
+
+
+@pytest.mark.parametrize("log", [b"", b"garbage" * 1000])
+def test_a_copy_of_nothing(tmp_path, log):
+    """It has the tables of an empty journal."""
+    path = tmp_path / "journal.db"
+    path.touch()
+    beside(path, "-wal").write_bytes(log)
+    rescue(path, tmp_path / "copy.db")
+    found = tables(tmp_path / "copy.db")
+    assert set(found) >= pages.TABLES
+    assert not any(found.values())
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_copy_of_one_that_was_cut_off(tmp_path, damaged):
+    """Tables that began behind the end are empty, the others are there."""
+    path = made(tmp_path, PAGE_SIZE, orders()[0])
+    before = tables(path)
+    with closing(sqlite3.connect(path)) as db:
+        roots = dict(db.execute("SELECT name, rootpage FROM sqlite_schema"))
+    os.truncate(path, roots["outputs"] * PAGE_SIZE)
+    damage(path, 0, bytes(PAGE_SIZE) if damaged else b"")
+    rescue(path, tmp_path / "copy.db")
+    left = {name: rows if roots[name] <= roots["outputs"] else [] for name, rows in before.items()}
+    assert tables(tmp_path / "copy.db") == left
+
+
+def test_a_list_of_tables_with_a_name_that_is_none(tmp_path):
+    """SQLite's own error cannot be decoded; the tables are found all the same."""
+    path = made(tmp_path, PAGE_SIZE, orders()[0])
+    before = tables(path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"CREATE TABLE aside", b"CREATE XXXXX \xff\xfeide"))
+    rescue(path, tmp_path / "copy.db")
+    assert (path.read_bytes() != content, tables(tmp_path / "copy.db")) == (True, before)
+
+
+def test_a_header_that_is_wrong_about_the_file(tmp_path):
+    """About how many pages there are, and which are free."""
+    path = made(tmp_path, PAGE_SIZE, orders()[0])
+    before = tables(path)
+    damage(path, 28, struct.pack(">III", 3, 4, 5))
+    rescue(path, tmp_path / "copy.db")
+    assert tables(tmp_path / "copy.db") == before

@@ -12,6 +12,8 @@ from contextlib import closing, suppress
 from itertools import takewhile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mysense.errors import JournalError
 from mysense.journal import Journal, salvage
@@ -75,7 +77,7 @@ def leaf(path, number):
 def log(path):
     """The write-ahead log, and how many bytes of it are in use."""
     wal = path.with_name(path.name + "-wal")
-    whole = list(takewhile(lambda frame: frame.whole, frames(wal)))
+    whole = list(takewhile(lambda frame: frame.whole, frames(path, PAGE)))
     return wal, 32 + len(whole) * (24 + PAGE)
 
 
@@ -281,6 +283,73 @@ def test_garbage_anywhere(path, seed):
         (kept,) = view.all("SELECT (SELECT count(*) FROM telegrams) + count(*) AS n FROM aside")
     assert kept["n"] > COUNT / 2
     assert set(unaccounted(path).values()) <= {0}
+
+
+DAMAGE = st.lists(
+    st.tuples(
+        st.sampled_from(["journal.db", "journal.db-wal"]),
+        st.floats(0, 1),
+        st.sampled_from([512, 4096, 20_000]),
+        st.sampled_from(["zeros", "ones", "noise", "page", "cut"]),
+        st.integers(0, 99),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def hurt(path, part, length, how, seed):
+    """Damage a piece of a file, as disks do."""
+    data = bytearray(path.read_bytes())
+    at = int(part * len(data)) // length * length
+    if how == "cut":
+        del data[at:]
+    else:
+        chance = random.Random(seed)
+        page = chance.randrange(len(data) // PAGE + 1) * PAGE
+        content = {
+            "zeros": bytes(length),
+            "ones": b"\xff" * length,
+            "noise": chance.randbytes(length),
+            "page": data[page : page + length],  # written to the wrong place
+        }
+        data[at : at + length] = content[how][: len(data) - at]
+    path.write_bytes(data)
+
+
+@given(damage=DAMAGE)
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_whatever_is_damaged(small, damage):
+    """It starts, and starts again: each telegram is as it was, or is accounted for; none is new."""
+    folder = small.with_name("hurt")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(small, folder)
+    path = folder / "journal.db"
+    for name, *how in damage:
+        hurt(folder / name, *how)
+    for _ in range(2):
+        journal = Journal(path)
+        with View(path, journal.mend) as view, suppress(sqlite3.Error):
+            view.rows(0, 10**6, 10**9)
+        journal.close()
+    assert numbers(path) <= set(range(1, 201))
+    assert set(unaccounted(path).values()) <= {0}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A folder with a journal as a kill leaves it: half of it is in its log."""
+    path = tmp_path_factory.mktemp("used") / "journal.db"
+    journal = Journal(path)
+    journal.register("far")
+    for start in range(0, 200, 10):
+        journal.append([numbered(number) for number in range(start, start + 10)])
+        if start == 100:
+            journal._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    small = tmp_path_factory.mktemp("small") / "whole"
+    shutil.copytree(path.parent, small, ignore=shutil.ignore_patterns("*-shm"))
+    journal.close()
+    return small
 
 
 # -- the write-ahead log ------------------------------------------------------------------------
