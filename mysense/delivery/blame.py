@@ -34,7 +34,6 @@ class Blame:
         if len(part) > 1:
             batch.divide(part)
         elif not search.fails(part[0], str(fault)):
-            batch.parts.appendleft(part)
             raise fault from wrong
         else:
             self._spare(batch, part[0].telegram.kit)

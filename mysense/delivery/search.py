@@ -69,7 +69,7 @@ class Search:
             self.passed.update(row.telegram.kit for row in part)
 
     def fails(self, row: Row, reason: str) -> bool:
-        """`row` failed alone; returns whether to go on with others before it is tried again."""
+        """`row` failed alone; returns whether to go on with others without a pause."""
         self.failed[row.seq] = (row, reason)
         self.tries[row.seq] += 1
         self._first.setdefault(row.seq, self._witnesses)

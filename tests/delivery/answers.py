@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mysense.journal.view import View, request
 from mysense.plugin import Hold, Refused, Unacceptable
-from tests.pipeline import telegram
+from tests.pipeline import account, telegram
 
 
 def fill(journal, count, kits="a", start=0):
@@ -83,3 +83,5 @@ def works_on(one, seconds=20_000):
     """Let time pass, as long as any pause."""
     for _ in range(seconds // 301):
         one.pass_time(301)
+        error = account(one.journal, one.delivery.name).error or ""
+        assert not any(word in error for word in ("AssertionError", "IndexError"))

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mysense.delivery import PROBE_EVERY
+from mysense.delivery.search import AT_ONCE, EQUAL
 from mysense.plugin import Hold, Refused, TooLarge, Unacceptable
-from tests.delivery.answers import (
-    dead,
-    fails_on,
-    fill,
-    works_on,
-)
+from tests.delivery.answers import closed_to, dead, fails_on, fill, works_on
 from tests.pipeline import account, counts, telegram
 
 
@@ -79,6 +76,65 @@ def test_a_plugin_that_breaks_in_the_middle_of_a_search_costs_one_dead_letter_at
     works_on(one)
     assert sum(counts(journal)[:1]) + counts(journal)[3] == 66
     assert len(dead(journal)) <= 2
+
+
+def test_the_last_of_all_is_judged_without_a_witness(journal, rig):
+    """Where others of its kit have passed; nothing more may come for a long time."""
+    one = rig(rule=fails_on(7))
+    fill(journal, 8)
+    works_on(one, 3000)
+    assert (counts(journal), dead(journal)[0][:2]) == ((7, 0, 0, 1, 0), ("p_a", 7))
+
+
+def test_two_at_the_end_wait_for_a_witness(journal, rig, caplog):
+    """It may be that the plugin has broken; the next telegram shows that it has not."""
+    one = rig(rule=fails_on(6, 7))
+    fill(journal, 8)
+    works_on(one, 3000)
+    assert counts(journal) == (0, 8, 0, 0, 0)
+    assert [r.levelname for r in caplog.records] == ["WARNING", "ERROR"]
+    assert caplog.messages[1].startswith("nothing passes any more: a fault in this plugin, Val")
+    fill(journal, 1, start=8)
+    works_on(one, 3000)
+    assert counts(journal) == (7, 0, 0, 2, 0)
+
+
+def test_two_kits_of_which_nothing_passes_are_held_while_a_third_goes_on(journal, rig):
+    """Though each has one telegram only."""
+    one = rig(rule=fails_on(kits="bc"))
+    fill(journal, 1, "abc")
+    works_on(one, 3000)
+    assert counts(journal) == (1, 0, 2, 0, 0)
+
+
+def test_tries_of_one_telegram_lie_apart(journal, rig):
+    """A fault that goes away after a minute costs none."""
+    tries = []
+
+    def rule(batch):
+        if any(t.time == 1 for t in batch):
+            tries.append(one.clock.now)
+            raise ValueError("x")
+
+    one = rig(rule=rule)
+    fill(journal, 4)
+    works_on(one, 3000)
+    first, second, third = tries[-3:]
+    assert first == second < third
+
+
+def test_a_held_kit_on_which_the_plugin_fails_is_held_again(journal, rig):
+    """After so many calls, so that the others do not wait for it."""
+    one = rig(rule=closed_to("a"))
+    fill(journal, 64)
+    one.settle()
+    one.shelf.rule, before = fails_on(kits="a"), len(one.shelf.batches)
+    for seconds in (PROBE_EVERY + 1, *[10] * (EQUAL - 1)):
+        one.pass_time(seconds)
+    assert len(one.shelf.batches) - before == EQUAL - 1 + AT_ONCE
+    fill(journal, 4, "b")
+    one.pass_time(10)
+    assert (counts(journal), one.delivery.settled) == ((4, 0, 64, 0, 0), True)
 
 
 # -- faults and answers mixed ---------------------------------------------------------------------
