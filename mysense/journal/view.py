@@ -20,6 +20,7 @@ from mysense.points import Point, Series
 from mysense.telegram import Ident, Telegram
 
 _IDENTS_KNOWN = 10_000  # a kit that moves may have a new ident with every telegram
+_BUSY = 10.0  # seconds to wait for who writes
 
 
 class View:
@@ -165,14 +166,14 @@ class View:
             query = f"SELECT * FROM ({sizes}) WHERE total <= ? OR total = length(data)"  # noqa: S608  # as above
             columns = self._lists(query, (*values, max_bytes))
         try:
-            seqs, idents, news, ats, data = map(jsontext.loads, columns)
+            rows = list(zip(*map(jsontext.loads, columns), strict=True))
         except ValueError as wrong:
             raise Damaged(f"telegrams are not what was written: {wrong}") from wrong
-        known = {number: self._ident(number) for number in set(idents)}
+        known = {number: self._ident(number) for number in {row[1] for row in rows}}
         kinds = {number: _KINDS[ident.__class__] for number, ident in known.items()}
         return [
             Row(seq, kinds[ident](known[ident], MappingProxyType(values), bool(new)), at)
-            for seq, ident, new, at, values in zip(seqs, idents, news, ats, data, strict=True)
+            for seq, ident, new, at, values in rows
         ]
 
     def _lists(self, query: str, values: tuple[object, ...]) -> tuple[str, ...]:
@@ -219,7 +220,9 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _connected(path: Path, how: str) -> sqlite3.Connection:
     uri = f"{path.resolve().as_uri()}?{how}"
-    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+    db = sqlite3.connect(
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY
+    )
     try:
         db.execute("SELECT 1 FROM sqlite_schema").fetchone()
         _check(db, path)
@@ -244,7 +247,7 @@ def request(path: Path, verb: str, outputs: Iterable[str], argument: str = "") -
         pass  # says clearly when there is no journal, or none that can be read
     entries = [(verb, output, argument, time.time()) for output in outputs]
     try:
-        with closing(sqlite3.connect(path, timeout=10)) as db, db:
+        with closing(sqlite3.connect(path, timeout=_BUSY)) as db, db:
             query = "INSERT INTO requests (verb, output, argument, at) VALUES (?, ?, ?, ?)"
             db.executemany(query, entries)
     except sqlite3.Error as wrong:
