@@ -52,7 +52,11 @@ class IdSettings:
     """Section [id]: who this kit is. Only sensors need it; SUB channels bring idents along."""
 
     project: str = option("", "the project this kit belongs to, letters and digits")
-    serial: str = option("", "the kit's serial number within the project")
+    serial: str = option(
+        "",
+        "the kit's serial number within the project; empty: that of the processor, else the address"
+        " that a network card was made with",
+    )
     label: str = option("", "a short name for people")
     geolocation: str = option("", '"latitude,longitude,altitude" in degrees and metres')
     description: str = option("", "what stands there, for people")
