@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from mysense.delivery.doubt import LOOK_EVERY, WEEK
@@ -80,6 +82,7 @@ def test_also_when_the_kit_was_started_again_meanwhile(rig, journal, tmp_path):
     again = Forgetful(tmp_path / "shelf.db")
     again.start = "two"
     other = Rig(journal, again)
+    assert not other.delivery.drained(journal.head)
     other.settle()
     assert times(again) == [0, 1, 2, 3, 4, 5, 3, 4, 5]
     other.close()
@@ -110,8 +113,54 @@ def test_without_a_full_disk_nothing_is_sent_again(rig, journal):
     assert times(rig.shelf) == [1]
 
 
+@pytest.mark.parametrize(("days", "again"), [(6, True), (7, True), (7.01, False)])
+def test_it_is_doubted_for_a_week(rig, journal, now, days, again):
+    """Each start forgets anew, until the server has moved what it had into files of its own."""
+    begin(rig, journal)
+    now[0] += 86_400 * days
+    rig.shelf.start = "two"
+    rig.pass_time(LOOK_EVERY)
+    assert (times(rig.shelf)[6:] == [3, 4, 5]) is again
+
+
+def test_it_is_doubted_for_a_week_after_the_last_such_answer(rig, journal, now):
+    """A disk that is full again five days later makes it twelve."""
+    begin(rig, journal)
+    now[0] += 5 * 86_400
+    journal.append([telegram(6)])
+    rig.shelf.script.append(full())
+    rig.settle()
+    rig.pass_time(3600)
+    now[0] += 5 * 86_400
+    rig.shelf.start = "two"
+    rig.pass_time(LOOK_EVERY)
+    assert times(rig.shelf) == [0, 1, 2, 3, 4, 5, 6, 3, 4, 5, 6]
+
+
+def test_one_that_is_idle_is_asked_seldom(rig, journal):
+    """Once after something was sent, then every half minute."""
+    begin(rig, journal)
+    asked = []
+    rig.shelf.epoch = lambda: asked.append(rig.clock.now) or "one"
+    journal.append([telegram(6)])
+    for _ in range(70):
+        rig.settle()
+        rig.clock.now += 1
+    assert [round(at - asked[0]) for at in asked] == [0, 30, 60]
+
+
+def test_it_is_said(rig, journal, caplog):
+    """When it begins to be doubted, and when something is sent again."""
+    caplog.set_level(logging.INFO)
+    begin(rig, journal)
+    assert "may forget what it acknowledges" in caplog.text
+    rig.shelf.start = "two"
+    rig.pass_time(LOOK_EVERY)
+    assert "may have forgotten is sent again" in caplog.messages[-1]
+
+
 def test_it_is_not_doubted_for_ever(rig, journal, now):
-    """After a week the server has moved what it had into files of its own."""
+    """When it was certain again, a later start says nothing."""
     begin(rig, journal)
     now[0] += WEEK + 1
     rig.shelf.start = "two"

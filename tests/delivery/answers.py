@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from mysense.journal.view import View, request
 from mysense.plugin import Hold, Refused, Unacceptable
 from tests.pipeline import account, telegram
@@ -29,6 +31,25 @@ def dead(journal):
     with View(journal.path) as view:
         query = "SELECT kit, time, reason FROM aside WHERE state = 'dead' ORDER BY time"
         return [tuple(row) for row in view.all(query)]
+
+
+class Lock:
+    """Another process's transaction on the journal."""
+
+    def __init__(self, journal):
+        self.db = sqlite3.connect(journal.path, isolation_level=None)
+        self.db.execute("BEGIN IMMEDIATE")
+
+    def release(self):
+        """It ends."""
+        self.db.execute("ROLLBACK")
+        self.db.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.release()
 
 
 def no(*bad):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from mysense.plugin import RetryLater
-from tests.delivery.answers import (
-    fill,
-)
+from mysense.plugin import Misconfigured, RetryLater
+from tests.delivery.answers import Lock, ask, fill
 from tests.pipeline import account
 
 
@@ -24,12 +22,79 @@ def test_the_first_failure_is_logged_then_quiet_then_the_recovery(journal, rig, 
 
 
 def test_retries_are_counted(journal, rig):
-    """Every one of them, also those between two notes."""
-    one = rig(script=[RetryLater("down")] * 7)
+    """Every one of them, also those between two notes, in each of two outages."""
+    one = rig(script=[*[RetryLater("down")] * 7, None, *[RetryLater("down")] * 5])
+    for after in range(2):
+        fill(journal, 1, start=after)
+        for _ in range(150):
+            one.pass_time(1)
+    assert account(journal).retries == 12
+
+
+def test_a_failure_is_noted_at_once_and_then_every_ten_seconds(journal, rig):
+    """Whoever looks sees why it fails now, and the journal is not written for each try."""
+    one = rig(script=[RetryLater(str(second), after=1) for second in range(1, 30)])
     fill(journal, 1)
-    for _ in range(200):
-        one.pass_time(1)
-    assert account(journal).retries == 7
+    seen = []
+    for _ in range(24):
+        one.settle()
+        seen.append(account(journal).error)
+        one.clock.now += 1
+    assert seen == ["1"] * 10 + ["11"] * 10 + ["21"] * 4
+
+
+def test_a_new_outage_is_noted_at_once(journal, rig):
+    """However short the time since the last note of the one before."""
+    one = rig(script=[RetryLater("first", after=1), None, RetryLater("second", after=1)])
+    fill(journal, 1)
+    one.settle()
+    one.pass_time(1)
+    fill(journal, 1, start=1)
+    one.settle()
+    assert account(journal).error == "second"
+
+
+def test_a_failure_that_could_not_be_noted_is_noted_later(journal, rig):
+    """The journal was locked when it failed first; retries are counted all the same."""
+    one = rig(script=[RetryLater("1", after=1), RetryLater("2", after=1)])
+    fill(journal, 1)
+    with Lock(journal):
+        one.step()
+    one.pass_time(1)
+    assert (account(journal).error, account(journal).retries) == ("2", 2)
+
+
+def test_an_output_that_gave_up_says_so_once(journal, rig, caplog):
+    """In the log and in the status; its try counts as one."""
+    one = rig(script=[Misconfigured("no such user")])
+    fill(journal, 1)
+    one.settle()
+    one.pass_time(1000)
+    assert (account(journal).error, account(journal).retries) == ("stopped: no such user", 1)
+    assert [(r.levelname, r.message) for r in caplog.records] == [
+        ("ERROR", "no such user; this output is stopped, its telegrams wait in the journal")
+    ]
+
+
+def test_it_is_settled_only_where_nothing_goes_wrong(journal, rig):
+    """Neither one that fails with nothing to send, nor one that gave up."""
+    one = rig()
+    wrongs = [Misconfigured("no"), RetryLater("not there")]
+    good = one.shelf.open
+
+    def opens(receipt):
+        if wrongs:
+            raise wrongs.pop()
+        good(receipt)
+
+    one.shelf.open, settled = opens, []
+    for _ in range(2):
+        one.pass_time(10)
+        settled.append((one.delivery.settled, one.delivery.drained(journal.head)))
+    ask(one, "resume")
+    one.pass_time(10)
+    settled.append((one.delivery.settled, one.delivery.drained(journal.head)))
+    assert settled == [(False, False), (False, False), (True, True)]
 
 
 def test_the_error_goes_when_it_works_again(journal, rig):
@@ -61,6 +126,6 @@ def test_secrets_of_no_traceback(journal, rig, caplog):
     one = rig(script=[ValueError("x")])
     fill(journal, 1)
     one.step()
-    assert [(r.message, r.exc_info) for r in caplog.records] == [
-        ("a fault in this plugin, ValueError: x; trying again", None)
+    assert [(r.levelname, r.message, r.exc_info) for r in caplog.records] == [
+        ("WARNING", "a fault in this plugin, ValueError: x; trying again", None)
     ]

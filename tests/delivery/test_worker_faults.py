@@ -10,6 +10,7 @@ import pytest
 from mysense.delivery import PROBE_EVERY
 from mysense.plugin import Misconfigured, RetryLater
 from tests.delivery.answers import (
+    Lock,
     ask,
     closed_to,
     fill,
@@ -87,18 +88,6 @@ def test_a_plugin_that_fails_to_close(journal, rig, caplog):
 # -- the journal ----------------------------------------------------------------------------------
 
 
-class Lock:
-    """Another process's transaction on the journal."""
-
-    def __init__(self, journal):
-        self.db = sqlite3.connect(journal.path, isolation_level=None)
-        self.db.execute("BEGIN IMMEDIATE")
-
-    def release(self):
-        self.db.execute("ROLLBACK")
-        self.db.close()
-
-
 def test_a_settle_that_fails_is_done_later_without_sending_again(journal, rig):
     """The output has it: only the journal is behind, and nothing is counted twice."""
     one = rig()
@@ -132,9 +121,8 @@ def test_a_locked_journal_does_not_end_a_failing_output(journal, rig):
     """Noting a failure may fail itself."""
     one = rig(script=[RetryLater("down")])
     fill(journal, 1)
-    lock = Lock(journal)
-    one.step()
-    lock.release()
+    with Lock(journal):
+        one.step()
     one.pass_time(10)
     assert counts(journal) == (1, 0, 0, 0, 0)
 
