@@ -17,10 +17,10 @@ import attrs
 from mysense.backoff import Backoff
 from mysense.delivery import PROBE_EVERY, Delivery
 from mysense.intake import Intake
-from mysense.journal import Journal
+from mysense.journal import Journal, copies
 from mysense.journal.retention import trim
 from mysense.plugin import Plugin, Publisher, Subscriber
-from mysense.sampling import Sampling, Worker
+from mysense.sampling import Sampling, Worker, start
 from mysense.service import Heart, Service
 from mysense.trust import Hold
 
@@ -49,6 +49,7 @@ class Engine:
         sampling: the sensors of this kit.
         publishers: outputs.
         limits: of the journal.
+        stopping: ends it when it is set.
         once: end when all inputs have nothing more to give and all outputs have delivered.
         max_backoff: longest wait between two tries of an output, in seconds.
     """
@@ -61,13 +62,14 @@ class Engine:
         sampling: Sampling | None = None,
         publishers: Iterable[Publisher[Any]] = (),
         limits: Limits | None = None,
+        stopping: threading.Event | None = None,
         once: bool = False,
         max_backoff: float = PROBE_EVERY,
     ) -> None:
         self.journal = journal
         self.abandoned = False
         """Whether some thread did not stop in time and was left behind."""
-        self.stopping = threading.Event()
+        self.stopping = stopping or threading.Event()
         self.intakes = [Intake(subscriber, journal, once=once) for subscriber in subscribers]
         self.deliveries = [
             Delivery(publisher, journal, max_backoff=max_backoff) for publisher in publishers
@@ -84,15 +86,10 @@ class Engine:
 
     def start(self) -> None:
         """Start a thread for each input and each output."""
-        workers: list[Delivery | Intake | Worker] = [*self.deliveries, *self.intakes]
+        workers: list[Worker] = [*self.deliveries, *self.intakes]
+        self._threads += [start(worker, self.stopping) for worker in workers]
         if self.sampling is not None:
-            workers += self.sampling.workers()
-        for worker in workers:
-            thread = threading.Thread(
-                target=worker.run, args=(self.stopping,), name=worker.name, daemon=True
-            )
-            thread.start()
-            self._threads.append(thread)
+            self._threads += self.sampling.start(self.stopping)
 
     def run(self, timeout: float | None = None) -> bool:
         """Start, work until stopped or done, and stop.
@@ -218,6 +215,7 @@ class Engine:
             if self._hold:  # by such a clock nothing is old
                 days = float("inf")
             trim(self.journal, limits.max_mb, days, stop=self._interrupted)
+            copies.bound(self.journal, limits.max_mb)
 
     def _interrupted(self) -> bool:
         """Asked between the parts of a long work, which are progress too."""
@@ -252,10 +250,15 @@ class Engine:
 
     def stop_on_signals(self) -> None:
         """SIGTERM and Ctrl-C stop the engine."""
+        stop_on_signals(self.stopping)
 
-        def stop(number: int, _frame: FrameType | None) -> None:
-            _log.info("stopping on %s", signal.Signals(number).name)
-            self.stopping.set()
 
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+def stop_on_signals(stopping: threading.Event) -> None:
+    """SIGTERM and Ctrl-C set `stopping`."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        _log.info("stopping on %s", signal.Signals(number).name)
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)

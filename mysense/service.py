@@ -61,7 +61,7 @@ class Heart:
 
     Args:
         service: the line to the service manager.
-        journal: which must be written now and then.
+        journal: which must be written now and then; None where it is not open yet.
         sampling: the sensors of this kit, where it has some.
         clock: monotonic seconds.
     """
@@ -69,7 +69,7 @@ class Heart:
     def __init__(
         self,
         service: Service,
-        journal: Journal,
+        journal: Journal | None,
         sampling: Sampling | None,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -113,8 +113,9 @@ class Heart:
         """What stands still; empty while there is progress."""
         if self._sampling is not None and self._sampling.idle > SAMPLING_PATIENCE:
             return f"sampling has stood still for {self._sampling.idle:.0f} s"
-        if self._journal.writing.failing_for > JOURNAL_PATIENCE:
-            return f"the journal could not be written for {self._journal.writing.failing_for:.0f} s"
+        failing = self._journal.writing.failing_for if self._journal else 0.0
+        if failing > JOURNAL_PATIENCE:
+            return f"the journal could not be written for {failing:.0f} s"
         return ""
 
     def _log_change(self, trouble: str) -> None:

@@ -24,6 +24,7 @@ if not INSTALLED and str(CHECKOUT) not in sys.path:
 
 import mysense  # noqa: E402  # the path decides which one this is
 from mysense.loader import home, put_home_first  # noqa: E402
+from tests.disks import disk  # noqa: E402, F401  # a fixture
 from tests.faults.table import Table  # noqa: E402
 from tests.influxd import Influxd  # noqa: E402
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 from mysense.application import Application, Configured, JournalSettings
 from mysense.cli import FAILED
 from mysense.cli.common import Parser, configuration, load, say
-from mysense.errors import MySenseError
+from mysense.errors import JournalError, MySenseError
+from mysense.journal.copies import NOTES, copies
+from mysense.journal.disk import free
+from mysense.journal.pages import beside
+from mysense.journal.view import View
 from mysense.plugin import Finding, Sensor
 from mysense.sampling import Sampling
 from mysense.trust import day
@@ -108,6 +114,26 @@ def _journal(settings: JournalSettings) -> Iterator[Finding]:
     else:
         fix = f"give this user write access to {target}, or run as the user of the service"
         yield Finding(False, f"{path} cannot be written by this user", fix)
-    free = shutil.disk_usage(folder).free / 1e6
-    room = f"{free:.0f} MB free, {settings.max_mb:.0f} MB may be used"
-    yield Finding(free > settings.max_mb, room, "free some room, or lower [journal] max_mb")
+    yield _room(folder, path, settings.max_mb)
+    for copy in copies(path, _notes(path)):
+        fix = f"move {path.parent / copy.name}* elsewhere for who can look into it, or delete it"
+        yield Finding(copy.lost == 0, f"a damaged journal is kept: {copy.line}", fix)
+
+
+def _room(folder: Path, path: Path, max_mb: float) -> Finding:
+    """Whether the disk has room for what the journal may still grow by; copies have theirs."""
+    used = sum(file.stat().st_size for file in (path, beside(path, "-wal")) if file.exists()) / 1e6
+    left, more = free(folder) / 1e6, max(0.0, max_mb - used)
+    what = f"{left:.0f} MB free, {more:.0f} MB more may be used by the journal"
+    if found := copies(path):
+        what += f"; copies of damaged ones have {sum(one.size for one in found) / 1e6:.0f} MB"
+    return Finding(left > more, what, "free some room, or lower [journal] max_mb")
+
+
+def _notes(path: Path) -> list[Any]:
+    """What the journal says of copies; nothing where it cannot be asked."""
+    try:
+        with View(path) as view:
+            return view.all(NOTES)
+    except (JournalError, sqlite3.Error):
+        return []

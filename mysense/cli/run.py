@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import threading
+from pathlib import Path
 
 from mysense import jsonlines
 from mysense.application import Application
 from mysense.cli import CONFIGURATION, FAILED
 from mysense.cli.common import Parser, load, rarely_collect, say
-from mysense.engine import Engine, Limits
+from mysense.engine import Engine, Limits, stop_on_signals
+from mysense.errors import JournalError
 from mysense.journal import Journal
 from mysense.metrics import served
 from mysense.plugin import Misconfigured, Refusal
 from mysense.sampling import Sampling
+from mysense.waiting import Waiting
 
 
 def main(words: list[str]) -> int:
@@ -36,17 +40,20 @@ def main(words: list[str]) -> int:
     if not publishers:
         say(f"{application.path}: no output is switched on; set `output = true` in its section")
         return CONFIGURATION
-    settings = application.journal
-    journal = Journal(settings.path)
+    settings, stopping = application.journal, threading.Event()
+    stop_on_signals(stopping)
+    journal = _opened(settings.path, stopping, sampling, once=args.once)
+    if journal is None:
+        return 0
     engine = Engine(
         journal,
         subscribers=subscribers,
         sampling=sampling,
         publishers=publishers,
         limits=Limits(settings.max_mb, settings.keep_days),
+        stopping=stopping,
         once=args.once,
     )
-    engine.stop_on_signals()
     rarely_collect()
     say(f"journal {settings.path}")
     for text in engine.describe():
@@ -56,6 +63,20 @@ def main(words: list[str]) -> int:
     if not engine.abandoned:
         journal.close()
     return 0 if done else FAILED
+
+
+def _opened(
+    path: Path, stopping: threading.Event, sampling: Sampling | None, *, once: bool
+) -> Journal | None:
+    """The journal, when the disk lets it be opened; None where somebody did not wait for that."""
+    try:
+        return Journal(path, wait=None if once else Waiting(sampling, stopping))
+    except JournalError:
+        if not stopping.is_set():
+            raise
+    if sampling is not None and sampling.in_memory:
+        say(f"{sampling.in_memory} telegrams that the journal could not take are lost")
+    return None
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from datetime import UTC, datetime
@@ -12,7 +11,9 @@ from typing import Any
 import attrs
 
 from mysense.cli.common import Parser, journal_path
+from mysense.errors import JournalError
 from mysense.journal import undated
+from mysense.journal.copies import NOTES, Copy, copies
 from mysense.journal.holder import Holder, holder
 from mysense.journal.summary import OutputSummary, outputs
 from mysense.journal.view import View
@@ -29,10 +30,21 @@ def main(words: list[str]) -> int:
     args = arguments(Parser("status", "Journal, outputs, lag, last error, dead letters, gaps."))
     args.add_argument("--json", action="store_true", help="as one JSON object")
     parsed = args.parse_args(words)
-    with open_view(parsed) as view:
-        status = collect(view, holder(view.path))
+    path = journal_path(parsed)
+    try:
+        with View(path) as view:
+            status = collect(view, holder(path))
+    except JournalError as wrong:
+        raise _told(wrong, holder(path)) from wrong
     print(json.dumps(status, indent=2) if parsed.json else readable(status))
     return 0
+
+
+def _told(wrong: JournalError, engine: Holder | None) -> JournalError:
+    """The error, with what an engine does about it."""
+    if engine is None or not engine.waits:
+        return wrong
+    return JournalError(f"{wrong}\nengine    {_engine(attrs.asdict(engine))}")
 
 
 def arguments(parser: Parser) -> Parser:
@@ -41,11 +53,6 @@ def arguments(parser: Parser) -> Parser:
         "--journal", type=Path, metavar="FILE", help="look at this journal, not the configured one"
     )
     return parser
-
-
-def open_view(args: argparse.Namespace) -> View:
-    """The journal that these arguments mean, read-only."""
-    return View(journal_path(args))
 
 
 def collect(view: View, engine: Holder | None) -> dict[str, Any]:
@@ -67,6 +74,7 @@ def collect(view: View, engine: Holder | None) -> dict[str, Any]:
         if engine is None
         else {"running": True, **attrs.asdict(engine)},
         "bytes": size,
+        "copies": [_copy(one) for one in copies(view.path, view.all(NOTES))],
         "kits": kits["n"],
         **dict(kept),
         "refused_by_journal": refused["n"],
@@ -77,6 +85,10 @@ def collect(view: View, engine: Holder | None) -> dict[str, Any]:
         "events": [dict(row) for row in reversed(view.all(_EVENTS, _NEWEST))],
         "unfinished_replays": [str(path) for path in sorted(replay_folder().glob("*.db"))],
     }
+
+
+def _copy(copy: Copy) -> dict[str, Any]:
+    return {"name": copy.name, "bytes": copy.size, "lost": copy.lost, "line": copy.line}
 
 
 def _files(path: Path) -> list[Path]:
@@ -96,6 +108,7 @@ def readable(status: dict[str, Any]) -> str:
         f"journal   {status['journal']}, {status['bytes'] / 1e6:.1f} MB",
         f"engine    {_engine(status['engine'])}",
     ]
+    lines += [f"damaged   {one['line']}" for one in status["copies"]]
     span = _span(status["first"], status["last"])
     lines.append(f"telegrams {status['telegrams']} kept of {status['kits']} kits{span}")
     if status["refused_by_journal"]:
@@ -122,8 +135,10 @@ def readable(status: dict[str, Any]) -> str:
 
 
 def _engine(engine: dict[str, Any]) -> str:
-    if not engine["running"]:
+    if not engine.get("running", True):
         return "not running; this is how the last one left it"
+    if engine["waits"]:
+        return f"waiting, process {engine['pid']}: {engine['waits']}"
     return f"running since {_time(engine['since'])}, process {engine['pid']}"
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from mysense.journal.log import ASIDE, Log, storable
+from mysense.journal.patience import Wait
 from mysense.jsontext import dumps
 from mysense.telegram import Telegram, plain
 
@@ -45,15 +46,21 @@ class Journal(Log):
         path: the file; it and its folder are made when missing.
         now: the wall clock.
         bulk: whether a new one is made for many telegrams at once, not for one a minute.
+        wait: how to wait where the disk is in the way, see `Patience`.
 
     Raises:
         JournalError: another engine has it, it is of a newer format, or it cannot be opened.
     """
 
     def __init__(
-        self, path: Path, *, now: Callable[[], float] = time.time, bulk: bool = False
+        self,
+        path: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        bulk: bool = False,
+        wait: Wait | None = None,
     ) -> None:
-        super().__init__(path, now=now, bulk=bulk)
+        super().__init__(path, now=now, bulk=bulk, wait=wait)
         self._outputs: set[str] = set()  # those that run; others hold up nobody
 
     def register(self, output: str, *, idle: bool = False) -> tuple[int, str | None]:

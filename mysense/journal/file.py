@@ -20,11 +20,11 @@ from mysense.errors import JournalError
 from mysense.journal import missing
 from mysense.journal.atomic import atomic
 from mysense.journal.damage import Failed, is_certain, is_damage, is_full, is_io
-from mysense.journal.disk import hindrance
 from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE
 from mysense.journal.moved import Place, put_back
 from mysense.journal.opening import Opening, lock_file
 from mysense.journal.pages import beside
+from mysense.journal.patience import Patience, Wait
 from mysense.trials import Trials
 
 _CERTAIN = 2  # errors after which damage is believed, if they came
@@ -44,12 +44,15 @@ class File:
         path: the file; it and its folder are made when missing.
         now: the wall clock.
         bulk: whether a new one is made for many telegrams at once, not for one a minute.
+        wait: how to wait where the disk is in the way, see `Patience`.
 
     Raises:
         JournalError: another engine has it, it is of a newer format, or it cannot be opened.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], float], bulk: bool) -> None:
+    def __init__(
+        self, path: Path, *, now: Callable[[], float], bulk: bool, wait: Wait | None
+    ) -> None:
         self.path = path
         sizes = (BULK_PAGE_SIZE, _LOG_PAGES_BULK) if bulk else (PAGE_SIZE, _LOG_PAGES)
         self._opening = Opening(path, now, *sizes)
@@ -61,23 +64,26 @@ class File:
         self._crammed = False  # whether the disk was full, and no room was made since
         self._suspected: list[float] = []  # when an error told of damage, monotonic
         self._mend_at = float("-inf")  # when a salvage may be tried, monotonic
+        patience = Patience(path, wait)
         with ExitStack() as undo:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._guard, used = lock_file(path)
-                undo.callback(self._guard.close)
-                if not used:  # only who has had it leaves a name in its lock
-                    undo.callback(self._guard.truncate, 0)
-                self._db = self._opening.first(used=used)
-                undo.callback(self._db.close)
-                self._remember()
-                self._acknowledged = self._given()  # the number of the newest that was
-                self._places = self._found()
-            except JournalError:
-                raise
-            except (OSError, sqlite3.Error) as wrong:
-                raise JournalError(f"journal {path}: {wrong}{hindrance(path.parent)}") from wrong
+            self._guard, used = patience.until(lambda: lock_file(path))
+            undo.callback(self._guard.close)
+            if not used:  # only who has had it leaves a name in its lock
+                undo.callback(self._guard.truncate, 0)
+            patience.guard = self._guard
+            self._db = patience.until(lambda: self._opening.first(used=used))
+            undo.callback(self._db.close)
+            patience.until(self._remember)
+            self._acknowledged = patience.until(self._given)  # the number of the newest that was
+            self._places = self._found()
+            if wait is not None:  # else it would show when the outputs begin
+                patience.until(self._prove)
             undo.pop_all()
+
+    def _prove(self) -> None:
+        """See that it can be written."""
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('opened', ?)", (self.now(),))
 
     def _remember(self) -> None:
         """Read again what is kept in memory of the file's contents."""

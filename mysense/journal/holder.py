@@ -12,10 +12,11 @@ _PROC = Path("/proc")
 
 @attrs.frozen
 class Holder:
-    """The process that runs on a journal, and since when (Unix seconds)."""
+    """The process that runs on a journal, since when (Unix seconds), and what it waits for."""
 
     pid: int
     since: float
+    waits: str = ""
 
 
 def holder(path: Path) -> Holder | None:
@@ -26,12 +27,13 @@ def holder(path: Path) -> Holder | None:
     """
     lock = path.with_name(path.name + ".lock")
     try:
-        state, text = lock.stat(), lock.read_text(encoding="ascii").strip()
+        state, text = lock.stat(), lock.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return None
-    if not text.isdecimal() or not _has_open(int(text), state):
+    number, _, waits = text.strip().partition("\n")
+    if not number.isdecimal() or not _has_open(int(number), state):
         return None
-    return Holder(int(text), state.st_mtime)
+    return Holder(int(number), state.st_mtime, " ".join(waits.split()))
 
 
 def _has_open(pid: int, state: os.stat_result) -> bool:

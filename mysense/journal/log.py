@@ -19,6 +19,7 @@ import attrs
 
 from mysense.journal.damage import Damaged
 from mysense.journal.file import File
+from mysense.journal.patience import Wait
 from mysense.jsontext import dumps
 from mysense.plugin import Item, Position, Refusal
 from mysense.points import Measured, Series
@@ -54,15 +55,18 @@ class Log(File):
         path: the file; it and its folder are made when missing.
         now: the wall clock.
         bulk: whether a new one is made for many telegrams at once, not for one a minute.
+        wait: how to wait where the disk is in the way, see `Patience`.
 
     Raises:
         JournalError: another engine has it, it is of a newer format, or it cannot be opened.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], float], bulk: bool) -> None:
+    def __init__(
+        self, path: Path, *, now: Callable[[], float], bulk: bool, wait: Wait | None
+    ) -> None:
         self.full = False
         """Whether so much waits here that inputs which can wait should."""
-        super().__init__(path, now=now, bulk=bulk)
+        super().__init__(path, now=now, bulk=bulk, wait=wait)
         self._grown = threading.Condition(self._lock)
 
     def close(self) -> None:

@@ -16,20 +16,21 @@ import attrs
 
 from mysense.errors import JournalError
 from mysense.journal.damage import Damaged, is_damage, look_over
-from mysense.journal.disk import hindrance
+from mysense.journal.disk import Hindered, free, hinders, hindrance, is_no_room
 from mysense.journal.formats import APPLICATION, FORMAT, check_known, create, upgrade
 from mysense.journal.pages import beside, create_private, lost_frames, read_only, rescue
-from mysense.journal.salvage import clear, finish, salvage
+from mysense.journal.salvage import clear, finish, needed, salvage
 from mysense.journal.tables import Tables, whose
 
 _BUSY = 0.5  # seconds to wait for a foreign writer; all who write here try again later
 _LOOKS = 3  # a disk may fail to read now and then
 _TELL_EVERY = 5.0  # seconds between two signs of life to the service manager
 _LONGEST = 3600.0
+_MORE = 64_000  # bytes of room by which a salvage that lacked some is worth another try
 _log = logging.getLogger("mysense.journal")
 
 
-@attrs.frozen
+@attrs.define
 class Opening:
     """How a journal is opened for writing.
 
@@ -44,6 +45,7 @@ class Opening:
     now: Callable[[], float]
     page_size: int
     log_pages: int
+    _in_vain: int = attrs.field(default=-_MORE, init=False)  # bytes free when there was no room
 
     def first(self, *, used: bool) -> sqlite3.Connection:
         """The first connection; what is damaged is salvaged before.
@@ -127,17 +129,28 @@ class Opening:
         """Put what is whole into a new file.
 
         Raises:
-            JournalError, OSError: it cannot be written.
+            Hindered: the disk does not take it; each try wears it, so where it had no room the next
+                waits until there is more.
+            JournalError: it cannot be saved.
         """
+        if free(self.path.parent) < self._in_vain + _MORE:
+            raise Hindered(f"journal {self.path} is damaged ({reason}), {self._room}")
         _log.error("journal %s is damaged: %s; saving what is whole", self.path, reason)
         try:
             with _signs_of_life():
                 _log.error("%s", salvage(self.path, reason, self.now))
         except (OSError, sqlite3.Error) as wrong:
-            raise JournalError(
-                f"journal {self.path} is damaged ({reason}), and what is whole cannot be saved: "
-                f"{wrong}{hindrance(self.path.parent)}"
-            ) from wrong
+            text = f"journal {self.path} is damaged ({reason}), and what is whole cannot be saved"
+            if is_no_room(wrong):
+                self._in_vain = free(self.path.parent)
+                raise Hindered(f"{text}: {wrong}; {self._room}") from wrong
+            kind = Hindered if hinders(wrong, self.path.parent) else JournalError
+            raise kind(f"{text}: {wrong}{hindrance(self.path.parent)}") from wrong
+
+    @property
+    def _room(self) -> str:
+        found, wanted = free(self.path.parent) / 1e6, needed(self.path) / 1e6
+        return f"{found:.1f} MB are free and {wanted:.1f} MB are enough to save it: make room there"
 
 
 def _ours(path: Path) -> bool:
@@ -179,10 +192,12 @@ def lock_file(path: Path) -> tuple[Any, bool]:
 
     Raises:
         JournalError: another engine holds it.
+        OSError: it, or its folder, cannot be made.
     """
-    guard = open(f"{path}.lock", "a+")  # noqa: SIM115, PTH123  # held until close()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    guard = open(f"{path}.lock", "a+", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115, PTH123  # held until close()
     guard.seek(0)
-    holder = guard.read().strip()
+    holder = guard.readline().strip()
     try:
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as wrong:
@@ -191,7 +206,16 @@ def lock_file(path: Path) -> tuple[Any, bool]:
             f"journal {path}: another engine (process {holder or 'unknown'}) has it; "
             "stop that one, or give this one its own [journal] file"
         ) from wrong
-    guard.truncate(0)
-    guard.write(str(os.getpid()))
-    guard.flush()
+    try:
+        sign(guard)
+    except OSError:
+        guard.close()
+        raise
     return guard, bool(holder)
+
+
+def sign(guard: Any, waits: str = "") -> None:
+    """Write into a lock who holds it, and what for if it waits. Raises OSError."""
+    guard.truncate(0)
+    guard.write("\n".join(filter(None, (str(os.getpid()), waits))))
+    guard.flush()

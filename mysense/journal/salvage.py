@@ -3,6 +3,9 @@
 Numbers stay as they were, so that cursors hold. The damaged files are kept as they were found,
 named `.damaged-` and the time. A salvage may be killed at any point: until the new journal is
 complete the old one stays where it is, and from then on the next start finishes the move.
+
+It needs as much room as the journal. Where there is less, what every output has had stays behind
+in the damaged file; where that is not enough, older copies of damaged journals go.
 """
 
 from __future__ import annotations
@@ -16,13 +19,17 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+from mysense.journal.copies import copies, remove
 from mysense.journal.damage import TABLES
+from mysense.journal.disk import free, is_no_room
 from mysense.journal.leaves import telegrams
 from mysense.journal.pages import beside, lost_frames, read_only, rescue
-from mysense.journal.saved import fill
+from mysense.journal.saved import Case, fill
 from mysense.journal.tables import Tables
 
 READY = ".salvaged-"  # complete, and to be put in place
+_SPARE = 1_000_000  # bytes that are left to others
+_NEWEST = 1000  # telegrams that are saved in any case: the kits' times go on after them
 
 
 def salvage(path: Path, reason: str, now: Callable[[], float]) -> str:
@@ -39,14 +46,27 @@ def salvage(path: Path, reason: str, now: Callable[[], float]) -> str:
     Raises:
         OSError, sqlite3.Error: the new one cannot be written; all is as before.
     """
-    ready = place_ready(path, now())
-    stamp = ready.name.removeprefix(path.name + READY)
+    while True:
+        try:
+            return _salvage(path, reason, now())
+        except (OSError, sqlite3.Error) as wrong:
+            older = copies(path)
+            if not (is_no_room(wrong) and older):
+                raise
+            reason += f"; {remove(older[0], 'to make room for what is whole of another one')}"
+
+
+def _salvage(path: Path, reason: str, at: float) -> str:
+    ready = place_ready(path, at)
+    kept = f"{path.name}.damaged-{ready.name.removeprefix(path.name + READY)}"
     fresh, copy = beside(path, ".salvage"), beside(path, ".rescue")
     clear(path)
     try:
-        with closing(_source(path, copy)) as old:
-            reason = f"damaged ({reason}), kept as {path.name}.damaged-{stamp}"
-            told = fill(fresh, Tables(old), partial(telegrams, path), reason, now())
+        with closing(_source(path, copy)) as db:
+            old = Tables(db)
+            settled = 0 if free(path.parent) > needed(path) else _settled(old)
+            case = Case(reason, kept, at, settled)
+            told = fill(fresh, old, partial(telegrams, path), case)
         with fresh.open("rb") as stream:
             os.fsync(stream.fileno())
         fresh.rename(ready)
@@ -54,6 +74,18 @@ def salvage(path: Path, reason: str, now: Callable[[], float]) -> str:
         clear(path)
     finish(path)
     return told
+
+
+def needed(path: Path) -> int:
+    """How many bytes must be free to save all of a journal."""
+    files = (path, beside(path, "-wal"))
+    return sum(file.stat().st_size for file in files if file.exists()) + _SPARE
+
+
+def _settled(old: Tables) -> int:
+    """The number up to which telegrams may stay behind: every output has had them."""
+    cursors = [row[0] for row in old.listed("SELECT cursor FROM outputs")]
+    return max(0, min((n for n in cursors if isinstance(n, int)), default=0) - _NEWEST)
 
 
 def clear(path: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from mysense.journal import missing
+from mysense.journal.copies import NOTE, note
 from mysense.journal.formats import PAGE_SIZE, create
 from mysense.journal.pages import create_private
 from mysense.journal.tables import Row, Tables, good_json, good_telegram, whose
@@ -32,6 +36,10 @@ _HOURS = (  # what is lost was measured all the same
     " SELECT source, time / 3600, count(*) FROM temp.lost WHERE 1 GROUP BY 1, 2"
     " ON CONFLICT (source, hour) DO UPDATE SET count = count + excluded.count"
 )
+_LEFT = (  # what stays behind in the damaged file, counted as what is let go of
+    "INSERT INTO hours (source, hour, count) VALUES (?, ?, 1)"
+    " ON CONFLICT (source, hour) DO UPDATE SET count = count + 1"
+)
 _INDEX = "SELECT seq, source, time FROM telegrams INDEXED BY identity WHERE kind = 'telegram'"
 _FIRST = "SELECT min(seq) FROM telegrams INDEXED BY identity WHERE kind = 'telegram'"
 _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,)}
@@ -39,15 +47,34 @@ _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), 
 Leaves = Callable[[], Iterable[list[Row]]]
 
 
-def fill(file: Path, old: Tables, leaves: Leaves, reason: str, at: float) -> str:
+@attrs.frozen
+class Case:
+    """A damaged journal.
+
+    Attributes:
+        reason: what is wrong with it.
+        kept: the name under which it is kept.
+        at: now.
+        settled: telegrams up to this number may stay behind, as there is no room for all.
+    """
+
+    reason: str
+    kept: str
+    at: float
+    settled: int = 0
+
+    def __str__(self) -> str:
+        return f"damaged ({self.reason}), kept as {self.kept}"
+
+
+def fill(file: Path, old: Tables, leaves: Leaves, case: Case) -> str:
     """Make a new journal of what is whole in an old one.
 
     Args:
         file: where; there is none yet.
         old: the tables of the damaged one.
         leaves: gives what may be rows of its table of telegrams, in any order.
-        reason: what was wrong with it, for gaps and events.
-        at: now.
+        case: what was wrong with it, for gaps and events.
 
     Returns:
         a sentence about what was saved.
@@ -63,26 +90,27 @@ def fill(file: Path, old: Tables, leaves: Leaves, reason: str, at: float) -> str
             db.execute(f"PRAGMA {pragma}")
         create(db)
         db.execute("BEGIN")
-        told = _Filling(db, old, leaves, reason, at).all()
+        told = _Filling(db, old, leaves, case).all()
         db.execute("COMMIT")
     return told
 
 
 class _Filling:
-    def __init__(
-        self, db: sqlite3.Connection, old: Tables, leaves: Leaves, reason: str, at: float
-    ) -> None:
-        self._db, self._old, self._leaves, self._reason, self._at = db, old, leaves, reason, at
+    def __init__(self, db: sqlite3.Connection, old: Tables, leaves: Leaves, case: Case) -> None:
+        self._db, self._old, self._leaves, self._case = db, old, leaves, case
+        self._left = 0  # telegrams that stay behind
+        self._rejected = False  # whether some row made no sense
         sequence = dict(row for row in old.listed("SELECT * FROM sqlite_sequence") if len(row) == 2)
         self._numbers = {name: n for name, n in sequence.items() if isinstance(n, int) and n >= 0}
         db.execute("CREATE TEMP TABLE orphans (seq INTEGER PRIMARY KEY)")
 
     def all(self) -> str:
         self._identities()
+        self._keyed("hours")  # before what stays behind is added to it
         self._telegrams()
         for name in ("aside", "gaps", "events", "undated", "requests"):
             self._numbered(name)
-        for name in ("hours", "positions", "kits", "meta"):
+        for name in ("positions", "kits", "meta"):
             self._keyed(name)
         self._db.execute("DELETE FROM kits WHERE ident NOT IN (SELECT id FROM idents)")
         self._db.execute(_LAST_IDENTS)
@@ -120,7 +148,8 @@ class _Filling:
     def _telegrams(self) -> None:
         last = self._numbers.get("telegrams", 0)
         for rows in self._old.numbered("telegrams", last):
-            self._take([row[:8] for row in rows])
+            self._leave([row[:8] for row in rows if row[0] <= self._case.settled])
+            self._take([row[:8] for row in rows if row[0] > self._case.settled])
         if self._holes(last):
             self._from_leaves(last)
 
@@ -130,6 +159,7 @@ class _Filling:
         before = [first, *self._cursors()]  # what was let go may still stand on pages not in use
         before += [row[0] for row in self._old.listed(_FIRST)]
         lowest = min([n for n in before if isinstance(n, int)], default=0)
+        lowest = max(lowest, self._case.settled + 1)
         there = "SELECT 1 FROM telegrams WHERE seq = ?"
         for rows in self._leaves():
             wanted = [row for row in rows if lowest <= row[0] and (not last or row[0] <= last)]
@@ -147,8 +177,14 @@ class _Filling:
         rows = self._old.listed("SELECT cursor FROM outputs")
         return [row[0] for row in rows if isinstance(row[0], int)]
 
+    def _leave(self, rows: list[Row]) -> None:
+        good = [(row[2], row[3] // 3600) for row in rows if good_telegram(row)]
+        self._db.executemany(_LEFT, good)
+        self._left += len(rows)
+
     def _take(self, rows: list[Row]) -> None:
         good = [row for row in rows if good_telegram(row)]
+        self._rejected = self._rejected or len(good) < len(rows)
         if good and self._db.executemany(_TELEGRAM, good).rowcount < len(good):
             for row in good:
                 self._adopt(row)
@@ -170,7 +206,7 @@ class _Filling:
         head = self._numbers.get("telegrams")
         if head is None or head < last:
             (indexed,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM temp.lost").fetchone()
-            head = max(last, indexed if indexed < last + 10_000 else 0)
+            head = max(last, self._case.settled, indexed if indexed < last + 10_000 else 0)
         self._db.execute("DELETE FROM temp.lost WHERE seq > ?", (head,))
         self._db.execute(_HOURS)
         return int(head)
@@ -179,8 +215,11 @@ class _Filling:
         self._db.executemany(
             "INSERT OR IGNORE INTO temp.lost SELECT ?1, ?2, ?3"
             " WHERE NOT EXISTS (SELECT 1 FROM telegrams WHERE seq = ?1)",
-            [row for row in rows if all(isinstance(n, int) and n >= 0 for n in row)],
+            [row for row in rows if self._is_lost(row)],
         )
+
+    def _is_lost(self, row: Row) -> bool:
+        return all(isinstance(n, int) and n >= 0 for n in row) and row[0] > self._case.settled
 
     # -- other tables -----------------------------------------------------------------------------
 
@@ -201,6 +240,7 @@ class _Filling:
     def _insert(self, name: str, columns: list[str], rows: list[Row]) -> None:
         fits = self._fitting(name, columns)
         good = [row for row in rows if fits(row)]
+        self._rejected = self._rejected or len(good) < len(rows)
         if not good:
             return
         marks = ", ".join("?" * len(columns))
@@ -231,17 +271,38 @@ class _Filling:
             db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
             (most,) = db.execute(f"SELECT coalesce(max(rowid), 0) FROM {name}").fetchone()  # noqa: S608  # one of the two above
             db.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, max(top, most)))
-        lost = missing.record(db, head, self._at, self._reason)
-        told = f"the journal was {self._reason}; saved {self._counts()}; "
-        told += self._loss(lost)
-        (orphans,) = db.execute("SELECT count(*) FROM temp.orphans").fetchone()
-        if orphans:
-            told += f"; {orphans} have lost their ident and are dead letters"
-        entry = (self._at, "journal", "salvaged", told)
+        before = self._gaps()
+        lost = missing.record(db, head, self._case.at, str(self._case))
+        more = max((self._gaps() - before).values(), default=0)  # the others were lost earlier
+        saved = f"saved {self._counts()}; {self._loss(lost)}"
+        told = f"the journal was {self._case}; {saved}"
+        entry = (self._case.at, "journal", "salvaged", told)
         db.execute("INSERT INTO events (at, who, kind, text) VALUES (?, ?, ?, ?)", entry)
+        db.execute(NOTE, note(self._case.kept, saved, self._only_there(more)))
         return told
 
+    def _gaps(self) -> Counter[str]:
+        query = "SELECT output, sum(count) FROM gaps GROUP BY output"
+        return Counter(dict(self._db.execute(query).fetchall()))
+
+    def _only_there(self, more: int) -> int | None:
+        """How many telegrams only the damaged file may hold; None where that is not known."""
+        (indexed,) = self._db.execute("SELECT count(*) FROM temp.lost").fetchone()
+        (orphans,) = self._db.execute("SELECT count(*) FROM temp.orphans").fetchone()
+        most = max(more, indexed) + orphans + self._left
+        unsure = self._old.failed or self._rejected or "telegrams" not in self._numbers
+        return None if unsure and not most else most
+
     def _loss(self, lost: int) -> str:
+        told = self._lost(lost)
+        if self._left:
+            told += f"; {self._left} that every output has had stay there, for want of room"
+        (orphans,) = self._db.execute("SELECT count(*) FROM temp.orphans").fetchone()
+        if orphans:
+            told += f"; {orphans} have lost their ident and are dead letters"
+        return told
+
+    def _lost(self, lost: int) -> str:
         if lost:
             return f"{lost} telegrams are lost, see the gaps"
         if "telegrams" in self._numbers:

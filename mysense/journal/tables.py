@@ -30,6 +30,8 @@ class Tables:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self.failed = False
+        """Whether something could not be read."""
 
     def columns(self, table: str) -> list[str]:
         """The names of a table's columns; none where there is no such table."""
@@ -95,6 +97,7 @@ class Tables:
                     take(part)
                     part = []
         except (sqlite3.DatabaseError, ValueError, OverflowError):
+            self.failed = True
             return False
         finally:
             take(part)
@@ -114,6 +117,7 @@ class Tables:
         try:
             return self._db.execute(query, values).fetchall()
         except (sqlite3.DatabaseError, ValueError, OverflowError):  # numbers and names, too
+            self.failed = True
             return None
 
 

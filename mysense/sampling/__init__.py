@@ -6,6 +6,6 @@ the readings of an interval; `quality` flags what speaks against it; `kit` joins
 
 from __future__ import annotations
 
-from mysense.sampling.kit import Sampling, Worker
+from mysense.sampling.kit import Sampling, Worker, start
 
-__all__ = ["Sampling", "Worker"]
+__all__ = ["Sampling", "Worker", "start"]

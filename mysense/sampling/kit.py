@@ -39,6 +39,13 @@ class Worker(Protocol):
         """Work until `stop` is set."""
 
 
+def start(worker: Worker, stop: threading.Event) -> threading.Thread:
+    """Run a worker in a thread until `stop` is set."""
+    thread = threading.Thread(target=worker.run, args=(stop,), name=worker.name, daemon=True)
+    thread.start()
+    return thread
+
+
 class Sampling:
     """The sensors of this kit and the telegrams that they make together.
 
@@ -86,6 +93,7 @@ class Sampling:
         self._stop = threading.Event()
         self._journal: Journal | None = None
         self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
 
     @classmethod
     def of(cls, application: Application) -> Self | None:
@@ -135,9 +143,24 @@ class Sampling:
 
     # -- the threads of the engine ---------------------------------------------------------------
 
+    def start(self, stop: threading.Event) -> list[threading.Thread]:
+        """Start a thread for each sensor, and one for the intervals; those that run go on.
+
+        Args:
+            stop: ends them; the same at each call.
+        """
+        if not self._threads:
+            self._threads = [start(worker, stop) for worker in self.workers()]
+        return self._threads
+
     def workers(self) -> list[Worker]:
-        """What the engine runs, a thread each."""
+        """What runs, a thread each."""
         return [self] if self._once else [*self.samplers, self]
+
+    @property
+    def in_memory(self) -> int:
+        """How many telegrams the journal has not taken yet."""
+        return self._outbox.in_memory
 
     def run(self, stop: threading.Event) -> None:
         """Close one interval after the other until `stop` is set; with `once` make one telegram."""

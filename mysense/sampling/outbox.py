@@ -48,8 +48,14 @@ class Outbox:
 
     def attach(self, journal: Journal, *, once: bool, max_mb: float) -> None:
         """Say where telegrams go; see `Dating.attach`."""
-        self._journal = journal
-        self._dating.attach(journal, once=once, max_mb=max_mb)
+        with self._lock:
+            self._dating.attach(journal, once=once, max_mb=max_mb)
+            self._journal = journal
+
+    @property
+    def in_memory(self) -> int:
+        """How many telegrams the journal has not taken yet."""
+        return len(self._dated) + len(self._undated)
 
     @property
     def hold(self) -> Hold | None:
@@ -73,6 +79,10 @@ class Outbox:
         now = Measured(self._ident, values, self._clock.boottime(), self._clock.wall())
         with self._lock:
             self._ended = now.elapsed
+            if self._journal is None:  # it knows after which time this kit goes on
+                self._undated.append(now)
+                self._forget()
+                return None
             self._dating.look()
             if self.hold or self.waiting:
                 self._undated.append(now)
@@ -94,9 +104,9 @@ class Outbox:
     def save(self) -> bool:
         """Commit what was measured; what the journal cannot take now is kept for the next time."""
         with self._lock:
-            self._dating.look()
             if self._journal is None:
                 return True
+            self._dating.look()
             try:
                 self._store(self._journal)
             except sqlite3.Error as wrong:
@@ -132,7 +142,7 @@ class Outbox:
 
     def _forget(self) -> None:
         """Stay within the memory that there is."""
-        while len(self._dated) + len(self._undated) > KEPT:
+        while self.in_memory > KEPT:
             oldest = self._dated.popleft() if self._dated else self._undated.popleft()
             time = oldest.time if isinstance(oldest, Telegram) else int(oldest.wall)
             first, last, count = self._lost or (time, time, 0)

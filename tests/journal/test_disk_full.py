@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -15,36 +14,9 @@ from mysense.errors import JournalError
 from mysense.journal import Journal
 from mysense.journal.view import View
 from mysense.sampling import outbox
+from tests.disks import remount
 from tests.journal.damaging import numbered, numbers
 from tests.pipeline import python, telegram
-
-
-def _mount(folder, options):
-    return subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True
-    )
-
-
-@pytest.fixture
-def disk(tmp_path):
-    """Makes a small file system; needs the right to mount one."""
-    mounted = []
-
-    def make(options):
-        folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
-        if os.geteuid() or _mount(folder, options).returncode:
-            pytest.skip("needs the right to mount a file system")
-        mounted.append(folder)
-        return folder
-
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def remount(folder, options):
-    subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
 
 
 def fill(journal):
