@@ -114,8 +114,9 @@ def structure(text: str, field: attrs.Attribute[Any]) -> Any:
     Raises:
         ValueError: its text says what was expected.
     """
+    converter = _converter()
     try:
-        value = _converter().structure(text, field.type)
+        value = converter.structure(text, field.type)
     except Exception as wrong:  # cattrs wraps whatever a hook raises, in several classes
         raise ValueError(expectation(field)) from wrong
     if field.validator is not None:

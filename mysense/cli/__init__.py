@@ -40,6 +40,8 @@ VERBS = {
     "export": "a kit's data from the embedded store",
 }
 
+_INSTALL = "`make install`, then `. .venv/bin/activate`"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command line; returns the exit code."""
@@ -87,6 +89,8 @@ def guarded(name: str, work: Callable[[], int]) -> int:
         return CONFIGURATION
     except MySenseError as wrong:
         print(f"{name}: {wrong}", file=sys.stderr)
+    except ModuleNotFoundError as wrong:  # another Python than that of `make install`
+        print(f"{name}: {sys.executable} has no package {wrong.name}; {_INSTALL}", file=sys.stderr)
     except OSError as wrong:  # a full disk, no rights: for a person to mend
         where = f"{wrong.filename}: " if wrong.filename else ""
         if not isinstance(wrong, BrokenPipeError):  # head and its like have seen enough

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from mysense.cli import VERBS
-from tests.cli.conftest import environment
+from tests.cli.conftest import environment, run
 from tests.telegrams import telegram
 
 
@@ -187,3 +187,13 @@ def test_start_stays_light(tmp_path, verb):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_python_without_what_it_needs(tmp_path):
+    """It is told so, and nothing is said against a configuration that is good."""
+    code = (
+        "import sys; sys.modules['cattrs'] = None\n"
+        "from mysense.cli import main; sys.exit(main(['check', '-o', 'csv.output=true']))"
+    )
+    told = run(["-c", code], tmp_path, code=1).stderr
+    assert "has no package cattrs; `make install`" in told
