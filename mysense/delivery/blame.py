@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from mysense.delivery.batch import Batch, by_kit
 from mysense.delivery.held import Held
-from mysense.delivery.search import AT_ONCE, PluginFault
+from mysense.delivery.search import AT_ONCE, NothingPasses, PluginFault
 from mysense.journal import Row
 
 
@@ -84,7 +84,7 @@ class Blame:
     def _stop_flow(self, batch: Batch, rows: list[Row]) -> None:
         """Nothing passes any more: all waits, but kits of which nothing did are only held.
 
-        Raises PluginFault unless they are all held.
+        Raises NothingPasses unless they are all held.
         """
         reason = batch.search.failed[rows[0].seq][1]
         batch.search.try_again(rows)
@@ -95,7 +95,7 @@ class Blame:
             else:
                 batch.parts.append(part)
         if batch.parts:
-            raise PluginFault(f"nothing passes any more: {reason}", alarm=True)
+            raise NothingPasses(f"nothing passes any more: {reason}")
 
     def _hold_failed(self, batch: Batch, kit: str) -> None:
         failed = batch.search.take(kit)

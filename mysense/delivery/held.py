@@ -61,10 +61,6 @@ class Held:
         now = self._clock()
         return [kit for kit, when in self._when.items() if when <= now]
 
-    def pauses(self) -> list[float]:
-        """Seconds until each of them is to be tried."""
-        return [when - self._clock() for when in self._when.values()]
-
     def free(self, kit: str) -> None:
         """Nothing of it waits any more."""
         del self._when[kit]

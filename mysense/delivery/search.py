@@ -25,16 +25,20 @@ _OF_A_TELEGRAM = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)
 
 
 class PluginFault(MySenseError, RuntimeError):
-    """A plugin raised what it may not; `alarm` says that nothing goes through it any more."""
+    """A plugin raised what it may not."""
 
-    def __init__(self, reason: str, *, alarm: bool = False) -> None:
-        super().__init__(reason)
-        self.alarm = alarm
+    alarm = False
 
     @classmethod
     def of(cls, wrong: BaseException) -> PluginFault:
         """The fault that shows in `wrong`."""
         return cls(f"a fault in this plugin, {type(wrong).__name__}: {wrong}")
+
+
+class NothingPasses(PluginFault):
+    """A plugin fails on everything: somebody has to mend it."""
+
+    alarm = True
 
 
 @attrs.define

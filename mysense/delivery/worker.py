@@ -190,7 +190,7 @@ class Delivery:
         pause = _LOOK_UP if self._batch else self._fetch()
         if self._batch is None and not self._turn_aside:
             self._fetch_aside()
-        return min([pause, *self._held.pauses()])
+        return pause
 
     def _fetch(self) -> float:
         settings, head = self.publisher.settings, self._journal.head
@@ -241,8 +241,6 @@ class Delivery:
         """Add telegrams behind a batch, to see whether they pass; returns whether there are."""
         settings, (at_once, most) = self.publisher.settings, _PAST
         limit = min(at_once, settings.bufsize, most - batch.past)
-        if limit <= 0:
-            return False
         if batch.aside:
             rows = self._view.aside(
                 self.name, batch.aside, limit, settings.max_bytes, after=batch.last

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mysense.delivery import PROBE_EVERY
+from mysense.delivery import PROBE_EVERY, worker
 from mysense.delivery.search import AT_ONCE, EQUAL
 from mysense.plugin import Hold, Refused, TooLarge, Unacceptable
-from tests.delivery.answers import closed_to, dead, fails_on, fill, works_on
+from tests.delivery.answers import closed_to, dead, fails_on, fill, wanted, works_on
 from tests.pipeline import account, counts, telegram
 
 
@@ -135,6 +135,54 @@ def test_a_held_kit_on_which_the_plugin_fails_is_held_again(journal, rig):
     fill(journal, 4, "b")
     one.pass_time(10)
     assert (counts(journal), one.delivery.settled) == ((4, 0, 64, 0, 0), True)
+
+
+# -- what is behind a batch is looked at ---------------------------------------------------------
+
+
+def test_a_batch_of_which_nothing_passes_is_judged_by_the_next(journal, rig):
+    """Whoever gets few telegrams at once does not stop at some that are bad."""
+    one = rig(rule=fails_on(*range(5)), bufsize=5)
+    fill(journal, 20)
+    works_on(one, 3000)
+    assert one.shelf.got == wanted(15, start=5)
+    assert [at for _, at, _ in dead(journal)] == list(range(5))
+
+
+def test_what_was_held_is_judged_by_the_rest_of_what_was_held(journal, rig):
+    """The same for what is set aside; all the rest of it arrives in order."""
+    one = rig(rule=closed_to("a"), bufsize=5)
+    fill(journal, 20)
+    one.settle()
+    one.shelf.rule = fails_on(*range(5))
+    works_on(one, 3000)
+    assert one.shelf.got == wanted(15, start=5)
+    assert (counts(journal), len(dead(journal))) == ((15, 0, 0, 5, 0), 5)
+
+
+def test_of_what_is_behind_only_so_much_is_looked_at(journal, rig, monkeypatch):
+    """A plugin that is broken for good does not go through all that waits."""
+    monkeypatch.setattr(worker, "_PAST", (4, 10))
+    one = rig(rule=fails_on(kits="a"), bufsize=3)
+    fill(journal, 40)
+    works_on(one)
+    tried = {t.time for batch in one.shelf.batches for t in batch}
+    assert (tried, counts(journal)) == (set(range(13)), (0, 40, 0, 0, 0))
+
+
+def test_what_is_behind_and_held_is_no_witness(journal, rig):
+    """It goes to where the rest of its kit waits, and is not lost when the flow stops."""
+    one = rig(rule=closed_to("b"), bufsize=2)
+    fill(journal, 1, "b")
+    one.settle()
+    one.shelf.rule = fails_on(kits="a")
+    fill(journal, 2, "a", start=1)
+    fill(journal, 3, "b", start=3)
+    works_on(one, 600)
+    one.shelf.rule = None
+    works_on(one, 3000)
+    assert sorted(one.shelf.got) == [("a", 1), ("a", 2), *(("b", at) for at in (0, 3, 4, 5))]
+    assert counts(journal) == (6, 0, 0, 0, 0)
 
 
 # -- faults and answers mixed ---------------------------------------------------------------------

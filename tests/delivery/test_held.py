@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from mysense.delivery import PROBE_EVERY
 from mysense.plugin import Hold, RetryLater, TooLarge, Unacceptable
 from tests.delivery.answers import (
@@ -73,14 +75,17 @@ def test_a_probe_that_fails_again_waits_again(journal, rig):
 
 
 def test_held_is_said_once(journal, rig, caplog):
-    """Probes that fail say nothing new."""
+    """At once, and when it is over; probes that fail say nothing new."""
+    caplog.set_level(logging.INFO)
     one = rig(rule=closed_to("a"))
     fill(journal, 2)
     one.settle()
+    held = "p_a is held: no database; its telegrams wait, in order"
+    assert caplog.messages == [held]
     one.pass_time(PROBE_EVERY + 1)
-    assert [r.message for r in caplog.records] == [
-        "p_a is held: no database; its telegrams wait, in order"
-    ]
+    one.shelf.rule = None
+    one.pass_time(PROBE_EVERY + 1)
+    assert caplog.messages == [held, "p_a is no longer held"]
 
 
 def test_held_is_known_after_a_restart(journal, rig):
