@@ -159,7 +159,7 @@ class Cursor:
         assert self.low is not None, "a window needs a beginning"
         if self._planned is None:
             self._chain = self.low
-        low = self._planned if self._planned is not None else self.low
+        low = self._planned or self.read_upto or self.low
         before = self._unsure
         end = low + self.width
         if self.width >= WEEK:  # end where shards do, as a rule: on Mondays
@@ -250,8 +250,15 @@ class Cursor:
         return False
 
     def shorten(self, low: int, until: int | None) -> None:
-        """Ask again from `low` on, only up to before `until`: behind it is more than was read."""
+        """Ask again from `low` on, only up to before `until`: behind it is more than was read.
+
+        What is held before `low` stays: else it was asked for anew, and cut off again, for ever.
+        """
+        before = [window for window in self.held if window.low < low]
         self.rewind()
+        for window in before:
+            window.turn = self.turn
+        self.held.extend(before)
         self._until = until if until is not None and until > low else None
 
     def advance(self, low: int | None) -> None:

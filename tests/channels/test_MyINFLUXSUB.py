@@ -243,6 +243,15 @@ def test_more_infos_than_fit_are_joined_right(influxd, database):
     assert [i.ident.description for i in items] == [str(at) for at in range(30)]
 
 
+def test_sparse_rows_that_lack_a_field_are_read_to_the_end(influxd, database):
+    """Each window waits to be counted again, and the one behind it is cut: it stood still there."""
+    write(influxd, database, f"data t=1,u=1 {T}")
+    late = [T + WEEK * 25 + 400 * at for at in range(60)]
+    write(influxd, database, *(f"data t={at} {second}" for at, second in enumerate(late)))
+    items, _ = read(influxd, database, bufsize=10)
+    assert times(items) == [T, *late]
+
+
 def test_more_rows_in_one_second_than_fit_are_read(influxd, database):
     """A second is never cut."""
     write(influxd, database, *(f"data,label=l{at:02} t={at} {T}" for at in range(50)))

@@ -190,6 +190,18 @@ def test_windows_after_one_that_is_held_wait_for_it():
     assert (before, [item.time for item in after]) == ([], [1, second.low])
 
 
+def test_a_cut_leaves_the_window_before_it_held():
+    """Else both were asked for anew, the first one too wide and so cut itself, for ever."""
+    made = wide_cursor()
+    made.reach = Reach(bufsize=2)
+    window, cut = held(made, (1, 1.0, None)), next_task(made, NOW)
+    some = [(cut.low + at, 2.0, 3.0) for at in range(3)]
+    cut.take([wide_rows(*some), WIDE, count(1), count(6)], NOW)
+    again = next_task(made, NOW)
+    assert (again.low, again.high, made.held[0].due) == (cut.low, cut.low + 2, window.due)
+    assert [item.time for item in Confirm(window).take([count(1)], NOW)] == [1]
+
+
 def test_a_kind_of_row_that_is_known_does_not_wait():
     """Else every telegram of a kit with fewer fields than others in its database did."""
     made = wide_cursor()
