@@ -130,9 +130,10 @@ class Engine:
 
     @property
     def done(self) -> bool:
-        """Whether all inputs are finished and every output has settled what they gave."""
-        waits = self.sampling is not None and self.sampling.waiting
-        return self._read_out and self.drained and not waits
+        """Whether all inputs are finished, a kit has measured, and every output has it all."""
+        kit = self.sampling
+        given = kit is None or (kit.measured and not kit.waiting)
+        return self._read_out and self.drained and given
 
     @property
     def _read_out(self) -> bool:

@@ -9,11 +9,15 @@ import time
 
 import pytest
 
+from mysense.application import ProcessSettings
 from mysense.engine import Engine, Limits
 from mysense.journal import Journal
 from mysense.journal.view import View, request
 from mysense.plugin import Hold, Misconfigured, Refused, RetryLater
+from mysense.sampling import Sampling
+from mysense.telegram import Ident
 from tests.pipeline import Feed, Shelf, account, counts, telegram
+from tests.virtual import Scripted, VirtualClock
 
 
 @pytest.fixture
@@ -134,6 +138,17 @@ def test_once_ends_when_waiting_telegrams_were_given_up(journal, tmp_path):
     one = shelf(tmp_path)
     engine = Engine(journal, publishers=[one], limits=Limits(max_mb=0.0), once=True)
     assert engine.run(5) is True
+
+
+def test_once_fails_where_nothing_was_measured(journal, tmp_path):
+    """A kit without a right to its only sensor has not done what it was asked for."""
+    done = []
+    for script in (Misconfigured("no right"), 20.0):
+        sensors = [Scripted(script)]
+        kit = Sampling(Ident(project="p", serial="1"), sensors, ProcessSettings(), VirtualClock())
+        engine = Engine(journal, sampling=kit, publishers=[shelf(tmp_path)], once=True)
+        done.append(engine.run(10))
+    assert done == [False, True]
 
 
 # -- parts that fail leave others alone ---------------------------------------------------------

@@ -130,6 +130,11 @@ class Sampling:
         """Whether some telegram has no time yet."""
         return self._outbox.waiting
 
+    @property
+    def measured(self) -> bool:
+        """Whether any sensor has given anything yet."""
+        return self._made > 0
+
     def accept(self, boot: str) -> bool:
         """Take the clock for right, because a person says so.
 
