@@ -13,7 +13,7 @@ from mysense.errors import TelegramError
 from mysense.plugin import Field, Misconfigured, Sensor, SensorSettings
 from mysense.sampling.units import UnitError, conversion
 from mysense.sampling.window import polynomial
-from mysense.telegram import check_field
+from mysense.telegram import check_field, short
 
 _LEFT_OUT = "-"
 
@@ -110,13 +110,21 @@ def _calibrations(text: str, count: int) -> list[tuple[float, ...]]:
     if not text.strip():
         return [(0.0, 1.0)] * count
     try:
-        made = [tuple(float(number) for number in entry) for entry in json.loads(text)]
-    except (ValueError, TypeError) as wrong:
-        raise Misconfigured(f"calibrations: {_EXPECTED}, found {text!r}") from wrong
-    if not all(isfinite(number) for entry in made for number in entry):
-        raise Misconfigured(f"calibrations: {_EXPECTED}, found {text!r}")
-    if len(made) != count or not all(made):
+        made = [_polynomial(entry) for entry in json.loads(text)]
+    except (ValueError, TypeError, OverflowError, RecursionError) as wrong:
+        raise Misconfigured(f"calibrations: {_EXPECTED}, found {short(text)}") from wrong
+    if len(made) != count:
         raise Misconfigured(f"calibrations: {_EXPECTED}, one for each of {count} fields")
+    return made
+
+
+def _polynomial(entry: object) -> tuple[float, ...]:
+    """Its coefficients. Raises ValueError, TypeError or OverflowError."""
+    if not isinstance(entry, list) or any(isinstance(number, bool | str) for number in entry):
+        raise TypeError
+    made = tuple(float(number) for number in entry)
+    if not made or not all(map(isfinite, made)):
+        raise ValueError
     return made
 
 

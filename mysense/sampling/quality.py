@@ -33,14 +33,14 @@ class Damp:
     def __init__(self) -> None:
         self._humidity, self._at = 0.0, -RECENT
 
-    def among(self, values: Mapping[str, float], units: Mapping[str, str], now: float) -> set[str]:
+    def among(self, values: Mapping[str, float], units: Mapping[str, str], now: float) -> list[str]:
         """The particle fields among `values`, of a telegram that ends at `now`, monotonic."""
         humidity = [value for name, value in values.items() if units.get(name) == "%"]
         if humidity:
             self._humidity, self._at = max(humidity), now
         if self._humidity <= HUMID or now - self._at > RECENT:
-            return set()
-        return {name for name in values if units.get(name) in PARTICLES}
+            return []
+        return [name for name in values if units.get(name) in PARTICLES]
 
 
 def text(flags: Mapping[str, set[str]]) -> str:

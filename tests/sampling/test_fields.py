@@ -40,7 +40,11 @@ def test_renamed_converted_calibrated():
         ({"fields": ("air", "air_raw"), "raw": True}, "air_raw stands for two fields"),
         ({"fields": ("quality", "air")}, "quality is the name of the flags"),
         ({"fields": ("-", "-")}, "every field is left out"),
-        ({"calibrations": "[[],[0,1]]"}, "one for each of 2 fields"),
+        ({"calibrations": "[[],[0,1]]"}, "expected a list of polynomials"),
+        ({"calibrations": "[-2,1]"}, "expected a list of polynomials"),
+        ({"calibrations": '{"1":1,"2":2}'}, "expected a list of polynomials"),
+        ({"calibrations": '[["0","1"],[0,1]]'}, "expected a list of polynomials"),
+        ({"calibrations": f"[[1{'0' * 400}],[0,1]]"}, "expected a list of polynomials"),
     ],
 )
 def test_what_does_not_fit_is_told(settings, told):
