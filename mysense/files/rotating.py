@@ -158,12 +158,12 @@ class RotatingFile:
         self._cut_to = None
 
     def after(self, place: Place | None) -> Standing:
-        """The lines that stand after `place`; those of the whole file where it is not found."""
+        """The lines that stand after `place`; all there are, of every file, where it is not found."""
         files = [*self.rotated(), self.path]
         for at in reversed(range(len(files))):
             if place is not None and place.is_in(files[at]):
                 return Standing(files[at:], place.offset)
-        return Standing([self.path], 0)
+        return Standing(files, 0)
 
     def rotated(self) -> list[Path]:
         """The renamed files, oldest first."""

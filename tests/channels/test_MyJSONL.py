@@ -134,6 +134,15 @@ def test_crash_after_renaming(path):
     assert text == lines(*batches)
 
 
+def test_the_same_again_without_a_receipt(path):
+    """A second replay adds nothing, also where the first one filled several files."""
+    batches = [series(20, start=at * 10_000) for at in range(6)]
+    for _ in range(2):
+        publish(path, *batches, max_mb=0.01, keep=0)
+    text = "".join(p.read_text() for p in [*sorted(path.parent.glob("out-*")), path])
+    assert text == lines(*batches)
+
+
 def test_file_renamed_by_others(path):
     """When somebody takes the file away, a new one is begun."""
     with JsonlPublisher(JsonlSettings(file=path)) as publisher:
