@@ -158,7 +158,7 @@ class RotatingFile:
         self._cut_to = None
 
     def after(self, place: Place | None) -> Standing:
-        """The lines that stand after `place`; all there are, of every file, where it is not found."""
+        """The lines that stand after `place`; all lines of all files where it is not found."""
         files = [*self.rotated(), self.path]
         for at in reversed(range(len(files))):
             if place is not None and place.is_in(files[at]):
