@@ -58,7 +58,10 @@ class Tables:
         ranges, failures = [(first, max(last, found))], 0
         while ranges and failures < _FAILURES:
             low, high = ranges.pop()
-            rows = self._try(query, low, high, _CHUNK)
+            if low > high:
+                continue
+            # no more than there can be: SQLite would look beyond the last, where damage may be
+            rows = self._try(query, low, high, min(_CHUNK, high - low + 1))
             if rows is None:
                 failures += 1
                 least = _SMALL if failures > _MANY else 1
@@ -66,9 +69,8 @@ class Tables:
                 ranges += [(middle + 1, high), (low, middle)] if high - low >= least else []
                 continue
             yield rows
-            after = max(low + _CHUNK, _whole(rows[-1][0], 0) + 1) if len(rows) == _CHUNK else high
-            if after < high:
-                ranges.append((after, high))
+            if len(rows) == _CHUNK:
+                ranges.append((max(low + _CHUNK, _whole(rows[-1][0], 0) + 1), high))
 
     def _ends(self, table: str, key: str) -> tuple[int, int]:
         """The lowest and the highest number, as far as they can be told."""
@@ -82,7 +84,7 @@ class Tables:
         return first, _whole(high[0][0] if high else None, guess)
 
     def listed(self, query: str) -> list[Row]:
-        """The rows of a query up to the first that cannot be read."""
+        """The rows of a query, which has no limit, up to the first that cannot be read."""
         rows: list[Row] = []
         self.each(query, rows.extend)
         return rows
@@ -90,14 +92,17 @@ class Tables:
     def each(self, query: str, take: Callable[[list[Row]], object]) -> bool:
         """The same in parts, for many rows; returns whether all could be read."""
         part: list[Row] = []
+        count = 0
         try:
             for row in self._db.execute(query):
                 part.append(row)
+                count += 1
                 if len(part) == _CHUNK:
                     take(part)
                     part = []
         except (sqlite3.DatabaseError, ValueError, OverflowError):
             self.failed = True
+            part += self._try(f"{query} LIMIT 1 OFFSET {count}") or []  # read before the error came
             return False
         finally:
             take(part)
