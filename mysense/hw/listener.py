@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -53,7 +53,7 @@ class Listener:
     stop: threading.Event = attrs.field(init=False, factory=threading.Event)
     _serial: SerialPort | None = attrs.field(init=False, default=None)
     _sim: SimPort | None = attrs.field(init=False, default=None)
-    _worked: bool = attrs.field(init=False, default=False)
+    _came: bool = attrs.field(init=False, default=False)  # it was away before, or has spoken
 
     @property
     def port(self) -> str:
@@ -92,7 +92,7 @@ class Listener:
         piece = self._open.read(patience, self.stop)
         if piece is None:
             raise Transient(self._silence())
-        self._worked = self._worked or not piece.trouble
+        self._came = self._came or not piece.trouble
         return piece
 
     def write(self, data: bytes) -> None:
@@ -121,7 +121,7 @@ class Listener:
             except MySenseError as wrong:
                 yield advice.finding(wrong)
                 return
-            if Path(port).exists():  # else it is a URL, or opening it says what is wrong
+            if os.access(port, os.F_OK):  # else it is a URL, or opening it says what is wrong
                 access = ports.access(port)
                 yield Finding(True, f"the {self.name} is at {port}")
                 yield access
@@ -138,8 +138,11 @@ class Listener:
     def _opened(self) -> SerialPort:
         try:
             return SerialPort(self.port, self.cutter(), self.clock, self.baud)
+        except Gone:
+            self._came = True
+            raise
         except Misconfigured as wrong:
-            if self._worked:  # it has just come back, and its rights are still to be set
+            if self._came:  # it was plugged in just now, and its rights are still to be set
                 raise Gone(str(wrong)) from wrong
             raise
 
@@ -163,6 +166,7 @@ def live(sensor: Sensor[Any], read: Read, fix: str) -> Finding:
             sensor.open()
             values = read()
     except MySenseError as wrong:
-        return advice.finding(wrong, fix)
+        found = advice.finding(wrong, fix)
+        return attrs.evolve(found, what=found.what.removesuffix(f"; {fix}"))  # said once
     texts = (f"{name} {value:g} {units[name]}" for name, value in values.items())
     return Finding(True, f"a live reading: {', '.join(texts)}")

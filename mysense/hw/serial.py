@@ -9,7 +9,6 @@ import termios
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from mysense.hw import ports
@@ -112,7 +111,7 @@ def _opened(port: str, baud: int) -> Any:
         import serial  # type: ignore[import-untyped]  # has no types
     except ImportError as wrong:
         raise Fixable("pyserial is missing", "pip install mysense[sensors]") from wrong
-    if Path(port).is_file():
+    if os.path.isfile(port):  # noqa: PTH113  # pathlib's raises where a folder is forbidden
         raise Fixable(f"{port} is no serial port but a file", "give a recording as `file`")
     try:
         opened = serial.serial_for_url(

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -238,6 +239,33 @@ def test_no_permission(bench):
     assert f"{device}: permission denied: sudo usermod -aG" in out
 
 
+@contextmanager
+def forbidden(device):
+    """Nobody may open it, not even root, whom nothing is forbidden."""
+    user, mode = os.geteuid(), Path(device).stat().st_mode
+    Path(device).chmod(0)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        Path(device).chmod(mode)
+
+
+def test_a_right_that_comes_late(bench, tmp_path):
+    """What was plugged in just now belongs to root for a moment: it is tried again, and works."""
+    port, device = tmp_path / "port", os.path.realpath(bench.far.port)
+    dylos = PLUGIN(DylosSettings(port=str(port)), "dylos")
+    with pytest.raises(Gone, match="not there"):
+        dylos.open()
+    port.symlink_to(device)
+    with forbidden(device), pytest.raises(Gone, match="permission denied"):
+        dylos.open()
+    dylos.open()
+    dylos.close()
+
+
 @pytest.mark.parametrize(
     ("port", "error"),
     [
@@ -463,6 +491,7 @@ def test_check_port(bench):
     findings = list(dylos.check())
     assert [f.good for f in findings] == [True, True, False]
     assert "switched on" in findings[2].fix
+    assert "switched on" not in findings[2].what
 
 
 def test_check_nothing_there(tmp_path, monkeypatch):
