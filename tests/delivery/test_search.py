@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import random
+import sqlite3
 
 import pytest
 
-from mysense.delivery.search import AT_ONCE, EQUAL
+from mysense.delivery.search import AT_ONCE, EQUAL, Search
+from mysense.journal import Row
 from mysense.plugin import RetryLater
 from tests.delivery.answers import (
     dead,
@@ -14,7 +17,7 @@ from tests.delivery.answers import (
     fill,
     works_on,
 )
-from tests.pipeline import counts
+from tests.pipeline import counts, telegram
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -134,3 +137,130 @@ def test_an_outage_in_the_middle_of_a_search(journal, rig):
     works_on(one)
     assert counts(journal) == (15, 0, 0, 1, 0)
     assert len(one.shelf.got) == 15
+
+
+# -- what is known of single telegrams -----------------------------------------------------------
+
+
+def row(number, kit="a"):
+    return Row(number, telegram(number, kit), 0.0)
+
+
+def searching(*kinds):
+    """A search in which these faults were met."""
+    search = Search()
+    for kind in kinds:
+        search.meets(kind("x"))
+    return search
+
+
+def numbers(rows):
+    return [one.seq for one in rows]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "suspected", "faults"),
+    [
+        ([ValueError] * 4, [False, False, True, True], 2),
+        ([ValueError] * 2 + [KeyError] * 3, [False] * 4 + [True], 1),
+        ([ValueError, KeyError] * 3, [False] * 6, 0),
+        ([MemoryError] * 4, [False] * 4, 0),
+        ([ValueError] * 2 + [MemoryError, ValueError], [False] * 3 + [True], 1),
+    ],
+)
+def test_three_equal_faults_in_a_row_are_suspicious(kinds, suspected, faults):
+    """What is the machine's counts neither way."""
+    search = Search()
+    assert [search.meets(kind("x")) for kind in kinds] == suspected
+    assert search.faults == faults
+
+
+@pytest.mark.parametrize(
+    ("wrong", "suspected"),
+    [
+        (OSError(errno.EINVAL, "x"), True),
+        (OSError(errno.ENOSPC, "x"), False),
+        (OSError("x"), False),
+        (sqlite3.OperationalError("x"), False),
+        (sqlite3.IntegrityError("x"), True),
+    ],
+)
+def test_what_speaks_of_the_machine_is_not_suspicious(wrong, suspected):
+    """An argument or a name that is too long may well be a telegram's."""
+    search = Search()
+    assert [search.meets(wrong) for _ in range(3)][-1] is suspected
+
+
+def test_after_its_second_failure_a_telegram_rests():
+    """The first may be followed by others at once; after the third it is known."""
+    search = searching(*[ValueError] * 3)
+    assert [search.fails(row(1), "x") for _ in range(4)] == [True, False, True, True]
+
+
+def test_one_is_unsure_until_it_failed_three_times_and_after_a_witness():
+    """Else it may have been the moment."""
+    search = searching(*[ValueError] * 3)
+    unsure = []
+    for _ in range(3):
+        search.fails(row(1), "x")
+        unsure.append(numbers(search.unsure()))
+    search.passes([row(2)])
+    unsure.append(numbers(search.unsure()))
+    search.fails(row(1), "x")
+    unsure.append(numbers(search.unsure()))
+    search.passes([row(3)])
+    unsure.append(numbers(search.unsure()))
+    assert unsure == [[1], [1], [], [1], [], []]
+
+
+def test_a_witness_is_what_passed_after_a_failure():
+    """Nothing that was refused, and nothing before the first fault."""
+    search = Search()
+    search.passes([row(9)])
+    for _ in range(3):
+        search.meets(ValueError("x"))
+    search.fails(row(2), "x")
+    search.passes([])
+    search.fails(row(1), "x")
+    before = numbers(search.unwitnessed())
+    search.passes([row(3)])
+    search.fails(row(4), "x")
+    assert (before, numbers(search.unwitnessed()), dict(search.passed)) == ([1, 2], [4], {"p_a": 1})
+
+
+def test_what_is_tried_again_begins_anew():
+    """As if it had never failed."""
+    search = searching(*[ValueError] * 3)
+    for number in (1, 2):
+        search.fails(row(number), "x")
+    search.try_again([row(1)])
+    search.passes([row(3)])
+    assert (list(search.failed), search.fails(row(1), "y")) == ([2], True)
+    assert numbers(search.unwitnessed()) == [1]
+
+
+@pytest.mark.parametrize(
+    ("failed", "passed", "hopeless"),
+    [
+        ("a" * 8, "", True),
+        ("a" * 7 + "b" * 9, "", False),
+        ("a" * 9, "b", True),
+        ("a" * 9, "a", False),
+    ],
+)
+def test_a_kit_is_hopeless_when_eight_failed_and_none_passed(failed, passed, hopeless):
+    """What others do says nothing about it."""
+    search = searching(*[ValueError] * 3)
+    for number, kit in enumerate(failed):
+        search.fails(row(number, kit), "x")
+    search.passes([row(99, kit) for kit in passed])
+    assert search.hopeless("p_a") is hopeless
+
+
+def test_taken_out_are_those_of_one_kit_in_order():
+    """With their reasons; the others stay."""
+    search = searching(*[ValueError] * 3)
+    for number, kit in ((3, "a"), (2, "b"), (1, "a")):
+        search.fails(row(number, kit), f"reason {number}")
+    taken = [(one.seq, reason) for one, reason in search.take("p_a")]
+    assert (taken, list(search.failed)) == ([(1, "reason 1"), (3, "reason 3")], [2])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mysense.plugin import Refused, RetryLater, TooLarge, Unacceptable
+from mysense.points import Point, Series
+from mysense.telegram import Telegram
 from tests.delivery.answers import (
     bad,
     fill,
@@ -12,7 +14,7 @@ from tests.delivery.answers import (
     states,
     wanted,
 )
-from tests.pipeline import Rig, Shelf, counts, telegram
+from tests.pipeline import Rig, Shelf, account, counts, telegram
 
 # -- retry later ----------------------------------------------------------------------------------
 
@@ -173,3 +175,63 @@ def test_dead_letters_are_told_but_not_by_the_thousand(journal, rig, caplog):
     one.settle()
     assert [r.levelname for r in caplog.records] == ["ERROR"] * 4
     assert "47 more" in caplog.text
+
+
+# -- what it is told -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "data", "village"),
+    [
+        ({}, {"time": 1, "temp": 2.0, "rh": 3.0}, "Horst"),
+        ({"exclude": ("*/rh",)}, {"time": 1, "temp": 2.0}, "Horst"),
+        ({"omit": ("village",)}, {"time": 1, "temp": 2.0, "rh": 3.0}, None),
+        ({"omit": ("village",), "exclude": ("*/rh",)}, {"time": 1, "temp": 2.0}, None),
+    ],
+)
+def test_an_output_is_told_what_it_may_know(journal, rig, settings, data, village):
+    """Neither fields nor parts of the ident that it is not to have."""
+    one = rig(**settings)
+    journal.append([telegram(1, village="Horst", temp=2.0, rh=3.0)])
+    one.settle()
+    ((got,),) = one.shelf.batches
+    assert (dict(got.data), got.ident.village) == (data, village)
+
+
+def test_points_have_no_ident_that_could_be_left_out(journal, tmp_path):
+    """They are told as they are, to an output that takes them."""
+
+    class Taking(Shelf):
+        accepts = frozenset({Telegram.kind, Point.kind})
+
+        def store(self, batch):
+            return None
+
+    shelf = Taking(tmp_path / "shelf.db", omit=("village",))
+    rig = Rig(journal, shelf)
+    journal.append([Point(Series("cpu"), {"time": 10**18, "load": 1.0})])
+    rig.settle()
+    rig.close()
+    assert [point.line() for batch in shelf.batches for point in batch] == [
+        "cpu load=1.0 1000000000000000000"
+    ]
+
+
+def test_what_an_output_does_not_take_is_counted_as_excluded(journal, rig):
+    """A telegram that comes with it arrives."""
+    one = rig()
+    journal.append([Point(Series("cpu"), {"time": 10**18, "load": 1.0}), telegram(1)])
+    one.settle()
+    assert (account(journal).excluded, one.shelf.got) == (1, [("a", 1)])
+
+
+def test_each_step_of_a_large_batch_is_progress(journal, rig):
+    """Parts as they are sent, and batches of which nothing is sent."""
+    one = rig(exclude=("p_b",))
+    seen = []
+    for kits in ("ab", "b"):
+        before = one.delivery.progress
+        fill(journal, 1, kits, start=len(seen))
+        one.settle()
+        seen.append(one.delivery.progress - before)
+    assert seen == [2, 1]

@@ -53,7 +53,7 @@ class Covering:
 
     def _indirectly(self, mutant: Mutant, tree: Path) -> Iterator[frozenset[str]]:
         text = (tree / mutant.file).read_text(encoding="utf-8").splitlines()
-        constant = _NAME.match(text[mutant.lines.start - 1])
+        constant = _NAME.match(text[mutant.lines.start - 1].lstrip())  # or of a class
         if constant:
             yield from self._naming(constant[1], tree)
         elif text[mutant.lines.start - 1].strip().startswith(("@", "def ", "class ")):
