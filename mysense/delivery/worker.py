@@ -86,9 +86,9 @@ class Delivery:
         try:
             while not stop.is_set():
                 pause = min(self.step(), _LOOK_UP)
-                if pause > 0 and self.settled:
+                if self.settled:
                     self._journal.wait(self._seen, pause)
-                elif pause > 0:
+                else:
                     stop.wait(pause)
         finally:
             self._view.close()

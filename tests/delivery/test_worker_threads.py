@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 
@@ -75,6 +76,24 @@ def test_a_worker_with_nothing_to_do_sleeps(journal, rig, state):
     fill(journal, 3)
     state(one)
     assert steps_in_half_a_second(one) <= 6
+
+
+def test_a_worker_that_ends_lets_go_of_all(journal, rig):
+    """Of its output and of the journal, also after a fault that goes through."""
+    one = rig(rule=KeyboardInterrupt())
+    fill(journal, 1)
+    with pytest.raises(KeyboardInterrupt):
+        one.delivery.run(threading.Event())
+    assert one.shelf.closed == 1
+    with pytest.raises(sqlite3.ProgrammingError):
+        one.delivery._view.all("SELECT 1")
+
+
+def test_nothing_is_drained_before_the_first_step(journal, rig):
+    """What waits in the journal is not done only because nobody has looked."""
+    fill(journal, 1)
+    one = rig()
+    assert not one.delivery.drained(journal.head)
 
 
 def test_a_waiting_worker_wakes_at_once(journal, rig):
