@@ -57,7 +57,7 @@ def _row(page: bytes, at: int) -> Row:
     ends = list(accumulate(map(_length, kinds), initial=header))
     if (kinds[0], len(kinds), ends[-1], len(record)) != (0, _COLUMNS, length, length):
         raise ValueError("another row, or a part of one")
-    values = [_value(kind, record[a:b]) for kind, (a, b) in zip(kinds, pairwise(ends), strict=True)]
+    values = list(map(_value, kinds, (record[start:end] for start, end in pairwise(ends))))
     if isinstance(values[_AT], int):  # what has no fraction is stored as a whole number
         values[_AT] = float(values[_AT])
     return number, *values[1:]

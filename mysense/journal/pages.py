@@ -132,7 +132,7 @@ def _committed(path: Path, size: int) -> Iterator[Frame]:
             begun.append(frame)
             if frame.commit:
                 yield from begun
-                begun.clear()
+                begun = []
 
 
 def frames(path: Path, size: int) -> Iterator[Frame]:
@@ -159,8 +159,7 @@ def frames(path: Path, size: int) -> Iterator[Frame]:
 
 def _checksum(order: str, before: bytes, data: bytes) -> bytes:
     one, two = struct.unpack(">II", before)
-    words = struct.unpack(f"{order}{len(data) // 4}I", data)
-    for even, odd in zip(words[::2], words[1::2], strict=True):
+    for even, odd in struct.iter_unpack(f"{order}II", data):
         one = (one + even + two) & 0xFFFFFFFF
         two = (two + odd + one) & 0xFFFFFFFF
     return struct.pack(">II", one, two)
@@ -173,17 +172,15 @@ def _mend_header(copy: Path, size: int) -> None:
     """Make the copy one that SQLite opens: with the tables of an empty journal if need be."""
     with copy.open("r+b") as stream:
         number = stream.fileno()
-        _write_header(number)
+        _forget_size(number)
         if not _tables(copy):
             _transplant(number, size)
-            _write_header(number)
+            _forget_size(number)
 
 
-def _write_header(number: int) -> None:
-    os.pwrite(number, b"\1\1", 18)  # no write-ahead log any more
-    os.pwrite(
-        number, bytes(12), 28
-    )  # as many pages as there are; nobody needs to know which are free
+def _forget_size(number: int) -> None:
+    """Of pages that the header does not count there are as many as the file holds."""
+    os.pwrite(number, b"\0\0\0\0", 28)
 
 
 def _tables(copy: Path) -> bool:
@@ -198,7 +195,7 @@ def _tables(copy: Path) -> bool:
 def read_only(path: Path) -> sqlite3.Connection:
     """A connection to a copy that nobody writes to."""
     uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True)
 
 
 def _transplant(number: int, size: int) -> None:

@@ -213,12 +213,14 @@ def other_order(log, size):
     log.write_bytes(new)
 
 
-def test_a_log_of_another_machine(tmp_path):
+@pytest.mark.parametrize("garbage", [b"", b"\xaa"])
+def test_a_log_of_another_machine(tmp_path, garbage):
     """SQLite reads it, and so do we."""
     path = whole(tmp_path)
     other_order(beside(path, "-wal"), 1024)
-    assert [frame.whole for frame in frames(path, 1024)] == [True] * 8
-    assert seen(path) == list(range(8))
+    damage(beside(path, "-wal"), 16, garbage)
+    assert [frame.whole for frame in frames(path, 1024)] == [not garbage, *[True] * 7]
+    assert seen(path) == ([] if garbage else list(range(8)))
 
 
 def seen(path):
@@ -254,10 +256,18 @@ def logged(tmp_path_factory):
 SIZES = [PAGE_SIZE, BULK_PAGE_SIZE]
 
 
+def disguised(folder, size):
+    """A journal of one size, most of which looks as if it were of the other."""
+    path = whole(folder, size=size, commits=1)
+    with path.open("ab") as stream:
+        stream.write((b"text" if size == PAGE_SIZE else b"\r").ljust(PAGE_SIZE, b"\0") * 100)
+    return path
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_the_header_says_how_large_pages_are(tmp_path, size):
-    """Whatever the log says."""
-    path = whole(tmp_path, size=size, commits=1)
+    """Whatever the log says, and whatever the rest looks like."""
+    path = disguised(tmp_path, size)
     damage(beside(path, "-wal"), 8, struct.pack(">I", 5120 - size))
     assert page_size(path) == size
 
@@ -267,7 +277,7 @@ def test_the_header_says_how_large_pages_are(tmp_path, size):
 @pytest.mark.parametrize("told", SIZES)
 def test_where_that_is_gone_the_log_says_it(tmp_path, size, garbage, told):
     """It has a header of its own. What else stands in the file's is not believed."""
-    path = whole(tmp_path, size=size, commits=1)
+    path = disguised(tmp_path, size)
     damage(path, 0, garbage + struct.pack(">H", told))
     assert page_size(path) == size
 
@@ -276,7 +286,7 @@ def test_where_that_is_gone_the_log_says_it(tmp_path, size, garbage, told):
 @pytest.mark.parametrize("told", [0, 1, 512, 1025, 2048, 8192])
 def test_a_size_that_no_journal_has_is_not_believed(tmp_path, size, told):
     """There are two."""
-    path = whole(tmp_path, size=size, commits=1)
+    path = disguised(tmp_path, size)
     damage(path, 16, struct.pack(">H", told))
     assert page_size(path) == size
 
@@ -308,6 +318,14 @@ def test_where_both_are_gone_what_fits_is_taken(tmp_path, filled, gone, log):
     if log is not None:
         beside(path, "-wal").write_bytes(log)
     assert page_size(path) == size
+
+
+def test_pages_that_hold_the_rest_of_a_telegram_say_nothing(tmp_path):
+    """They begin with the number of the next one."""
+    path = tmp_path / "journal.db"
+    leaf, rest = b"\r".ljust(PAGE_SIZE, b"\0"), b"\0\1\2\3".ljust(PAGE_SIZE, b"x")
+    path.write_bytes(leaf + 5 * rest)
+    assert page_size(path) == PAGE_SIZE
 
 
 def test_an_empty_file(tmp_path):
@@ -398,6 +416,21 @@ def made(folder, size, order):
     return path
 
 
+def grown(folder, order):
+    """One with events on several pages."""
+    path = made(folder, PAGE_SIZE, order)
+    with closing(sqlite3.connect(path)) as db, db:
+        rows = [(number, 1.0, 1, "x" * 400, "y", "z" * 400) for number in range(100, 110)]
+        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
+    return path
+
+
+def roots(path):
+    """The page with which each table begins."""
+    with closing(sqlite3.connect(path)) as db:
+        return dict(db.execute("SELECT name, rootpage FROM sqlite_schema"))
+
+
 def names(db):
     query = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY 1"
     return [name for (name,) in db.execute(query) if not name.startswith("sqlite")]
@@ -424,13 +457,9 @@ def test_a_copy_has_all_tables_without_the_first_page(tmp_path, size, order, gar
 @pytest.mark.parametrize("order", [0, 1], ids=["made", "upgraded"])
 def test_tables_that_have_grown_are_told_by_that_too(tmp_path, order):
     """Where the pages that differ are damaged but for one."""
-    path = made(tmp_path, PAGE_SIZE, orders()[order])
-    with closing(sqlite3.connect(path)) as db, db:
-        rows = [(number, 1.0, 1, "x" * 400, "y", "z" * 400) for number in range(100, 110)]
-        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
-        roots = dict(db.execute("SELECT name, rootpage FROM sqlite_schema"))
+    path = grown(tmp_path, orders()[order])
     for name in ("hours", "undated", "positions"):
-        damage(path, (roots[name] - 1) * PAGE_SIZE, bytes(PAGE_SIZE))
+        damage(path, (roots(path)[name] - 1) * PAGE_SIZE, bytes(PAGE_SIZE))
     damage(path, 0, bytes(PAGE_SIZE))
     rescue(path, tmp_path / "copy.db")
     with closing(pages.read_only(tmp_path / "copy.db")) as db:
@@ -454,12 +483,11 @@ def test_a_copy_of_one_that_was_cut_off(tmp_path, damaged):
     """Tables that began behind the end are empty, the others are there."""
     path = made(tmp_path, PAGE_SIZE, orders()[0])
     before = tables(path)
-    with closing(sqlite3.connect(path)) as db:
-        roots = dict(db.execute("SELECT name, rootpage FROM sqlite_schema"))
-    os.truncate(path, roots["outputs"] * PAGE_SIZE)
+    there = roots(path)
+    os.truncate(path, there["outputs"] * PAGE_SIZE)
     damage(path, 0, bytes(PAGE_SIZE) if damaged else b"")
     rescue(path, tmp_path / "copy.db")
-    left = {name: rows if roots[name] <= roots["outputs"] else [] for name, rows in before.items()}
+    left = {name: rows if there[name] <= there["outputs"] else [] for name, rows in before.items()}
     assert tables(tmp_path / "copy.db") == left
 
 
@@ -473,9 +501,23 @@ def test_a_list_of_tables_with_a_name_that_is_none(tmp_path):
     assert (path.read_bytes() != content, tables(tmp_path / "copy.db")) == (True, before)
 
 
-def test_a_header_that_is_wrong_about_the_file(tmp_path):
-    """About how many pages there are, and which are free."""
-    path = made(tmp_path, PAGE_SIZE, orders()[0])
+@pytest.mark.parametrize("told", [0xFFFF_FFFF, 0x0100_0000, 3, "too few"])
+def test_a_header_that_is_wrong_about_the_file(tmp_path, told):
+    """About how many pages there are; no page is given up for it, nor a table."""
+    path = grown(tmp_path, orders()[0])
+    before, there = tables(path), roots(path)
+    told = max(there.values()) if told == "too few" else told
+    damage(path, 24, struct.pack(">II", 256, told))
+    damage(path, 92, struct.pack(">I", 256))
+    rescue(path, tmp_path / "copy.db")
+    assert tables(tmp_path / "copy.db") == before
+
+
+def test_tables_that_were_made_in_another_order(tmp_path):
+    """Where the first page is whole it is believed, whatever its header says."""
+    backwards = orders()[0][::-1]
+    indexes = [text for text in backwards if "CREATE TABLE" not in text]
+    path = made(tmp_path, PAGE_SIZE, [text for text in backwards if text not in indexes] + indexes)
     before = tables(path)
     damage(path, 28, struct.pack(">III", 3, 4, 5))
     rescue(path, tmp_path / "copy.db")
