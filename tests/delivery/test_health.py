@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import pytest
+
 from mysense.plugin import Misconfigured, RetryLater
 from tests.delivery.answers import Lock, ask, fill
 from tests.pipeline import account
@@ -120,12 +122,15 @@ def test_an_error_of_an_earlier_run_is_forgotten(journal, rig):
     assert account(journal).error is None
 
 
-def test_secrets_of_no_traceback(journal, rig, caplog):
+@pytest.mark.parametrize("method", ["open", "publish"])
+def test_secrets_of_no_traceback(journal, rig, caplog, method):
     """A plugin's fault is one line; its traceback is for debugging."""
-    caplog.set_level(logging.INFO)
-    one = rig(script=[ValueError("x")])
+    caplog.set_level(logging.DEBUG)
+    one = rig()
+    setattr(one.shelf, method, lambda _: {}["x"])
     fill(journal, 1)
     one.step()
-    assert [(r.levelname, r.message, r.exc_info) for r in caplog.records] == [
-        ("WARNING", "a fault in this plugin, ValueError: x; trying again", None)
+    assert [(r.levelname, r.message, bool(r.exc_info)) for r in caplog.records] == [
+        ("DEBUG", "in this plugin", True),
+        ("WARNING", "a fault in this plugin, KeyError: 'x'; trying again", False),
     ]

@@ -41,35 +41,6 @@ def test_retry_later_sends_only_the_part_not_yet_sent(journal, rig):
     assert (sent, counts(journal)) == (["a", "b", "b", "c"], (6, 0, 0, 0, 0))
 
 
-def test_retry_later_waits_as_long_as_asked(journal, rig):
-    """Nothing is tried before the time is up."""
-    one = rig(script=[RetryLater("busy", after=30)])
-    fill(journal, 1)
-    assert one.step() == 30
-    one.pass_time(29.9)
-    assert len(one.shelf.batches) == 1
-    one.pass_time(0.2)
-    assert one.shelf.got == wanted(1)
-
-
-def test_open_is_tried_again(journal, rig):
-    """An output that cannot be opened now is opened later."""
-    one = rig()
-    good, fails = one.shelf.open, [RetryLater("not there"), OSError("nor there")]
-
-    def opens(receipt):
-        if fails:
-            raise fails.pop()
-        good(receipt)
-
-    one.shelf.open = opens
-    fill(journal, 1)
-    one.settle()
-    one.pass_time(10)
-    one.pass_time(10)
-    assert one.shelf.got == wanted(1)
-
-
 # -- refused --------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from mysense.delivery import PROBE_EVERY
 from mysense.journal import Journal
 from mysense.journal.retention import trim
@@ -168,6 +170,59 @@ def test_opened_again_it_is_told_the_newest_receipt(journal, rig):
     ask(one, "resume")
     one.settle()
     assert (one.shelf.opened, one.shelf.got[3:]) == ([None, "4"], [("b", 0), ("c", 0)])
+
+
+# -- pauses --------------------------------------------------------------------------------------
+
+
+def test_retry_later_waits_as_long_as_asked(journal, rig):
+    """Nothing is tried before the time is up."""
+    one = rig(script=[RetryLater("busy", after=30)])
+    fill(journal, 1)
+    assert one.step() == 30
+    one.pass_time(29.9)
+    assert len(one.shelf.batches) == 1
+    one.pass_time(0.2)
+    assert one.shelf.got == wanted(1)
+
+
+def test_open_is_tried_again(journal, rig):
+    """An output that cannot be opened now is opened later."""
+    one = rig()
+    good, fails = one.shelf.open, [RetryLater("not there"), OSError("nor there")]
+
+    def opens(receipt):
+        if fails:
+            raise fails.pop()
+        good(receipt)
+
+    one.shelf.open = opens
+    fill(journal, 1)
+    one.settle()
+    one.pass_time(10)
+    one.pass_time(10)
+    assert one.shelf.got == wanted(1)
+
+
+@pytest.mark.parametrize(
+    ("fill_with", "rule", "drained"),
+    [
+        (0, None, True),
+        (3, None, True),
+        (3, RetryLater("down"), False),
+        (3, Misconfigured("no"), False),
+        (3, closed_to("a"), False),
+    ],
+)
+def test_it_is_drained_when_all_is_settled_and_nothing_waits_aside(
+    journal, rig, fill_with, rule, drained
+):
+    """Neither while it fails, nor while a kit is held."""
+    one = rig(rule=rule)
+    fill(journal, fill_with)
+    one.settle()
+    assert one.delivery.drained(journal.head) is drained
+    assert not one.delivery.drained(journal.head + 1)
 
 
 # -- what the journal gives up under way ----------------------------------------------------------

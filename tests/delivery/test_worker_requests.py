@@ -120,6 +120,7 @@ def test_a_paused_output_does_nothing(journal, rig):
     ask(one, "pause")
     one.settle()
     assert (one.shelf.batches, account(journal).paused) == ([], True)
+    assert (one.delivery.settled, one.delivery.drained(journal.head)) == (False, True)
     ask(one, "resume")
     one.settle()
     assert one.shelf.got == wanted(2)
