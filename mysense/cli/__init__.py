@@ -28,6 +28,7 @@ VERBS = {
     "clock": "is the clock of this machine trusted? or: it is right, accept it",
     "pause": "let an output rest; its telegrams wait in the journal",
     "resume": "let a paused output go on",
+    "forget": "an output that is no longer used leaves the journal",
     "dead": "telegrams that an output refused: list, retry, export",
     "verify": "do journal, store and server hold the same?",
     "backfill": "copy what one place has and another lacks",

@@ -14,6 +14,8 @@ from mysense.cli.common import Parser, journal_path
 from mysense.errors import JournalError
 from mysense.journal import undated
 from mysense.journal.copies import NOTES, Copy, copies
+from mysense.journal.forgetting import NOTES as NOTES_FORGOTTEN
+from mysense.journal.forgetting import Forgotten, noted
 from mysense.journal.holder import Holder, holder
 from mysense.journal.summary import OutputSummary, outputs
 from mysense.journal.view import View
@@ -81,6 +83,7 @@ def collect(view: View, engine: Holder | None) -> dict[str, Any]:
         "undated": attrs.asdict(undated.waiting(view)),
         "inputs": {row["input"]: {"positions": row["positions"]} for row in inputs},
         "outputs": {one.name: _output(one, running=engine is not None) for one in outputs(view)},
+        "forgotten": {one.name: _forgotten(one) for one in noted(view.all(NOTES_FORGOTTEN))},
         "gaps": [dict(row) for row in gaps],
         "events": [dict(row) for row in reversed(view.all(_EVENTS, _NEWEST))],
         "unfinished_replays": [str(path) for path in sorted(replay_folder().glob("*.db"))],
@@ -89,6 +92,10 @@ def collect(view: View, engine: Holder | None) -> dict[str, Any]:
 
 def _copy(copy: Copy) -> dict[str, Any]:
     return {"name": copy.name, "bytes": copy.size, "lost": copy.lost, "line": copy.line}
+
+
+def _forgotten(one: Forgotten) -> dict[str, Any]:
+    return {**attrs.asdict(one), "line": one.line}
 
 
 def _files(path: Path) -> list[Path]:
@@ -118,6 +125,8 @@ def readable(status: dict[str, Any]) -> str:
     for name, output in status["outputs"].items():
         state = _state(output, running=status["engine"]["running"])
         lines += ["", f"output    {name}: {state}", *_account(output)]
+    for name, one in status["forgotten"].items():
+        lines.append(f"forgotten {name}, {_time(one['at'])}: {one['line']}")
     for gap in status["gaps"]:
         span = _span(gap["first"], gap["last"])
         lines.append(

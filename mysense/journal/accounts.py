@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,11 +12,13 @@ from typing import Any, NamedTuple
 
 import attrs
 
+from mysense.journal.forgetting import forget
 from mysense.journal.log import ASIDE, Log, storable
 from mysense.journal.patience import Wait
 from mysense.jsontext import dumps
 from mysense.telegram import Telegram, plain
 
+_log = logging.getLogger("mysense.journal")
 RATE_OVER = 180.0  # seconds over which the rate of an output is a mean
 
 
@@ -196,8 +199,11 @@ class Journal(Log):
         with self.transaction() as db:
             requests = db.execute("SELECT id, verb, output, argument FROM requests ORDER BY id")
             for number, verb, output, argument in requests.fetchall():
-                _obey(db, verb, output, argument)
                 db.execute("DELETE FROM requests WHERE id = ?", (number,))
+                if verb == "forget" and output in self._outputs:
+                    _log.error("%s is not forgotten: it is one of the outputs that run", output)
+                    continue
+                _obey(db, verb, output, argument, self.now())
                 done.append((verb, output))
         self.wake()
         return done
@@ -208,7 +214,7 @@ class Journal(Log):
         return bool(rows and rows[0][0])
 
 
-def _obey(db: sqlite3.Connection, verb: str, output: str, argument: str) -> None:
+def _obey(db: sqlite3.Connection, verb: str, output: str, argument: str, now: float) -> None:
     if verb == "retry":
         db.execute(
             "UPDATE aside SET state = 'retry' WHERE state = 'dead' AND ident IS NOT NULL"
@@ -218,6 +224,8 @@ def _obey(db: sqlite3.Connection, verb: str, output: str, argument: str) -> None
     elif verb in ("pause", "resume"):
         db.execute("UPDATE outputs SET paused = ? WHERE name = ?", (verb == "pause", output))
         db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_asked(output), verb))
+    elif verb == "forget":
+        forget(db, output, now)
 
 
 def _asked(output: str) -> str:
