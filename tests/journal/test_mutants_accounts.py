@@ -259,3 +259,34 @@ def test_what_an_earlier_engine_was_connected_to_is_not_known(tmp_path):
     second = values(journal, "SELECT name, connected FROM outputs ORDER BY name")
     journal.close()
     assert (first, second) == ([("x", None), ("y", None)], [("x", 1), ("y", None)])
+
+
+def aside(journal):
+    """Four telegrams that wait at x, and the same at y; their entries at x by number."""
+    journal.append([telegram(at) for at in range(4)])
+    for name in ("x", "y"):
+        journal.register(name)
+        journal.settle(name, Outcome(4, held=[(row, "waits") for row in rows(journal)]))
+    return [row._replace(seq=number) for number, row in enumerate(rows(journal), 1)]
+
+
+def test_what_was_aside_is_settled_one_by_one(journal):
+    """Accepted, still waiting, refused for good, not for this output; the other has its own."""
+    first, second, third, fourth = aside(journal)
+    journal.settle_aside(
+        "x", Outcome(4, [first], held=[(second, "still")], dead=[(third, "no")], excluded=[fourth])
+    )
+    left = values(journal, "SELECT id, output, state, reason FROM aside WHERE id < 6")
+    counted = one(journal, "SELECT acknowledged FROM outputs WHERE name = 'x'")
+    excluded = one(journal, f"SELECT value FROM meta WHERE key = '{excluded_key('x')}'")
+    assert left == [(2, "x", "held", "still"), (3, "x", "dead", "no"), (5, "y", "held", "waits")]
+    assert (counted, excluded) == (1, 1)
+
+
+def test_what_is_only_put_elsewhere_is_not_acknowledged(journal):
+    """Nothing of it has arrived."""
+    first, *_ = aside(journal)
+    journal.settle_aside("x", Outcome(4, dead=[(first, "no")]))
+    query = "SELECT acknowledged, last_ok FROM outputs WHERE name = 'x'"
+    assert values(journal, query) == [(0, None)]
+    assert values(journal, "SELECT count(*) FROM aside") == [(8,)]
