@@ -25,8 +25,8 @@ from mysense.sampling.sampler import Sampler
 from mysense.telegram import Ident, Telegram, Value
 from mysense.trust import Hold, Trust
 
-_TRIES = 3  # readings that `once` takes of a sensor which does not answer at first
 _LOOK = 1.0  # seconds between two looks whether a sensor hangs
+_GLANCE = 0.1  # the same where somebody waits for one telegram
 _log = logging.getLogger("mysense.sampling")
 
 
@@ -219,7 +219,7 @@ class Sampling:
         self.finished = self.save()
 
     def once(self) -> Telegram | None:
-        """Read every sensor until it has given something, in this thread.
+        """Read every sensor until it has given something, or hangs.
 
         Returns:
             the telegram, which goes nowhere; None where nothing was measured.
@@ -229,13 +229,18 @@ class Sampling:
         return self._outbox.stamp(values) if values else None
 
     def _read_all(self) -> None:
+        """Each in a thread of its own: one that hangs is left behind, the others count."""
         self._once = True
-        for sampler in self.samplers:
-            for _ in range(_TRIES):
-                sampler.read()
-                if sampler.has_readings or sampler.stopped:
-                    break
-            sampler.sensor.close()
+        readers = [
+            (sampler, threading.Thread(target=sampler.once, name=sampler.name, daemon=True))
+            for sampler in self.samplers
+        ]
+        for _, reader in readers:
+            reader.start()
+        for sampler, reader in readers:
+            while reader.is_alive() and not sampler.hangs and not self._stop.is_set():
+                reader.join(_GLANCE)
+                sampler.watch()
 
     def _on_reading(self, sampler: Sampler) -> None:
         """`interval = reading`: each reading is an interval. Waits where a second has one."""

@@ -19,6 +19,7 @@ from mysense.sampling.window import tukey_mean
 
 _GIVE_UP_AFTER = 3  # transient failures in a row: then the device counts as gone
 _SILENT_AFTER = 3  # intervals without an accepted reading
+_TRIES = 3  # readings that `once` takes of a sensor which does not answer at first
 _NOTHING = "no reading came"
 
 Report = Callable[[str, str, str], None]
@@ -82,7 +83,8 @@ class Sampler:
         self._opened: float | None = None
         self._failures = 0
         self._reading_since: float | None = None
-        self._hangs = False
+        self.hangs = False
+        """Whether a reading has not returned for too long."""
         self._empty = 0
         self._silent = False
         self._reason = _NOTHING
@@ -98,6 +100,14 @@ class Sampler:
                 self._clock.wait(stop, max(pause, slot - since % slot if slot else 0.0))
         finally:
             self._close()
+
+    def once(self) -> None:
+        """Read until it has given something, a few times at most; closed afterwards."""
+        for _ in range(_TRIES):
+            self.read()
+            if self.has_readings or self.stopped:
+                break
+        self._close()
 
     def read(self) -> float:
         """Take one reading; returns seconds to wait longer than to the next slot."""
@@ -241,12 +251,12 @@ class Sampler:
         """Tell when a reading does not return, and when it does at last."""
         since, patience = self._reading_since, self.sensor.patience
         hangs = since is not None and self._clock.monotonic() - since > patience
-        if hangs and not self._hangs:
+        if hangs and not self.hangs:
             self._reason = f"a reading has not returned for {patience:.0f} s"
             self._tell("hangs", self._reason)
-        elif self._hangs and not hangs:
+        elif self.hangs and not hangs:
             self._tell("back", "the reading that hung has returned")
-        self._hangs = hangs
+        self.hangs = hangs
 
     def _tell(self, kind: str, text: str) -> None:
         self._log.warning("%s: %s", kind, text)

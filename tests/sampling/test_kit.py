@@ -308,6 +308,23 @@ def test_a_sensor_that_hangs_stops_nobody(journal):
     assert (len(stored(journal)), found) == (2, [("stuck", "hangs")])
 
 
+def test_once_leaves_a_sensor_that_hangs_behind(journal):
+    """The telegram has what the others gave, and it is told."""
+    hang = threading.Event()
+
+    class Hanging(Scripted):
+        patience = 0.3
+
+        def read(self):
+            hang.wait()
+            return {}
+
+    stuck = Hanging(section="stuck", fields=HUMIDITY)
+    telegram = kit(journal, stuck, Scripted(7.0), clock=Clock(), once=True).once()
+    hang.set()
+    assert (telegram.data["temp"], events(journal)[0][:2]) == (7.0, ("stuck", "hangs"))
+
+
 def test_once_makes_one_telegram(journal):
     """At once, also when the first reading fails."""
     sampling = kit(journal, Scripted(Gone("not yet"), 7.0), once=True)
