@@ -241,11 +241,14 @@ class Sampler:
 
     @property
     def _slow(self) -> bool:
-        """Whether a device that speaks when it likes is quiet, but not for longer than usual.
+        """Whether nothing had to come yet: no slot, or a device that speaks when it likes.
 
-        How long is usual its driver knows: then it raises Transient, and there is a reason.
+        How long that one may be quiet its driver knows: then it raises Transient, so there is a
+        reason.
         """
-        return self.sensor.paced and self._reason is _NOTHING
+        looked_for = self.interval or self.sensor.patience  # `interval = reading` has no length
+        seldom = self.sensor.paced or self.sensor.settings.sample > looked_for
+        return seldom and self._reason is _NOTHING
 
     def watch(self) -> None:
         """Tell when a reading does not return, and when it does at last."""

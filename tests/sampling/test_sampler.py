@@ -159,10 +159,12 @@ def test_a_missed_slot_is_skipped():
     assert times == [0, 10, 40, 50]
 
 
-def test_a_slow_device_is_not_a_silent_one():
-    """Who speaks once an hour is silent when its driver says so, however many intervals pass."""
-    one = sampler(1.0, Transient("no line for 7500 s"))
-    one.sensor.paced = True
+@pytest.mark.parametrize("slow", [{"paced": True}, {"sample": 600.0}])
+def test_a_slow_device_is_not_a_silent_one(slow):
+    """What comes once an hour is missed when a reading fails, however many intervals pass."""
+    paced = slow.pop("paced", False)
+    one = sampler(1.0, Transient("no line for 7500 s"), **slow)
+    one.sensor.paced = paced
     one.read()
     for _ in range(8):
         one.close_interval(empty=True)
