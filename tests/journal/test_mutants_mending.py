@@ -13,7 +13,7 @@ import pytest
 
 from mysense.errors import JournalError
 from mysense.journal import Journal, damage, disk, file, missing
-from mysense.journal.disk import hindrance
+from mysense.journal.disk import Hindered, hinders, hindrance
 from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE
 from mysense.journal.opening import Opening
 from mysense.journal.view import View
@@ -389,3 +389,30 @@ def test_too_many_open_files_are_said(tmp_path, monkeypatch, code, said):
 
     monkeypatch.setattr(disk.os, "open", fail)
     assert hindrance(tmp_path).partition(":")[0] == said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "writable", "read_only"),
+    [
+        (Hindered("no"), True, True),
+        (JournalError("another engine has it"), False, False),
+        (FULL, True, True),
+        (IO, True, True),
+        (error(sqlite3.SQLITE_CANTOPEN), False, True),
+        (error(sqlite3.SQLITE_READONLY_DIRECTORY), False, True),
+        (error(sqlite3.SQLITE_CONSTRAINT), False, False),
+        (sqlite3.ProgrammingError("closed"), False, False),
+        (OSError(errno.ENOSPC, "no room"), True, True),
+        (OSError(errno.EDQUOT, "no room for you"), True, True),
+        (OSError(errno.EROFS, "read-only"), True, True),
+        (OSError(errno.EIO, "failed"), True, True),
+        (OSError(errno.EACCES, "not yours"), False, False),
+    ],
+    ids=repr,
+)
+def test_what_a_disk_hinders(tmp_path, monkeypatch, wrong, writable, read_only):
+    """It is waited for; where SQLite does not say why, the disk is asked."""
+    found = [hinders(wrong, tmp_path)]
+    flags = os.statvfs(tmp_path).f_flag | os.ST_RDONLY
+    monkeypatch.setattr(disk.os, "statvfs", lambda _: SimpleNamespace(f_flag=flags))
+    assert [*found, hinders(wrong, tmp_path)] == [writable, read_only]

@@ -9,9 +9,12 @@ import sqlite3
 import pytest
 
 from mysense.errors import JournalError
+from mysense.journal import Journal
 from mysense.journal.disk import Hindered
-from mysense.journal.opening import lock_file
+from mysense.journal.holder import holder
+from mysense.journal.opening import Opening, lock_file
 from mysense.journal.patience import Patience
+from mysense.journal.view import View
 
 
 @pytest.fixture
@@ -93,3 +96,31 @@ def test_what_is_not_of_the_disk_is_not_waited_for(path, wrong):
     with pytest.raises(JournalError, match=str(wrong)) as told:
         Patience(path, lambda _: True).until(fails(wrong))
     assert not isinstance(told.value, Hindered)
+
+
+def test_whoever_asks_is_told_what_an_engine_waits_for(path, monkeypatch):
+    """Its journal is being opened, and its lock says so."""
+    first, errors, seen = Opening.first, [no_room()], []
+
+    def opens(self, *, used):
+        if errors:
+            raise errors.pop()
+        return first(self, used=used)
+
+    def wait(reason):
+        seen.append((reason, holder(path).waits))
+        return True
+
+    monkeypatch.setattr(Opening, "first", opens)
+    Journal(path, wait=wait).close()
+    assert [waits for _, waits in seen] == [reason for reason, _ in seen] != []
+
+
+@pytest.mark.parametrize(("wait", "proofs"), [(None, []), (lambda _: False, [(2.0,)])])
+def test_who_would_wait_sees_at_once_that_it_can_be_written(path, wait, proofs):
+    """At each start; others see it with the first thing that they write."""
+    for at in (1.0, 2.0):
+        Journal(path, now=lambda at=at: at, wait=wait).close()
+    with View(path) as view:
+        found = view.all("SELECT value FROM meta WHERE key = 'opened'")
+    assert [tuple(row) for row in found] == proofs
