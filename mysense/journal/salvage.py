@@ -141,8 +141,7 @@ def _sync_folder(folder: Path) -> None:
 def _source(path: Path, copy: Path) -> sqlite3.Connection:
     """The old journal to read from; a mended copy where SQLite itself could not get at it."""
     if _readable(path):
-        uri = f"{path.resolve().as_uri()}?mode=ro"
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        return _opened(path)
     rescue(path, copy)
     return read_only(copy)
 
@@ -151,10 +150,13 @@ def _readable(path: Path) -> bool:
     """Whether SQLite finds the tables, and sees all of the write-ahead log."""
     if path.stat().st_size == 0 or lost_frames(path):  # it would remove the log of an empty file
         return False
-    uri = f"{path.resolve().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
+        with closing(_opened(path)) as db:
             names = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         return False
     return names >= TABLES
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mysense.journal import missing
 from mysense.journal.copies import NOTE, note
 from mysense.journal.formats import PAGE_SIZE, create
 from mysense.journal.pages import create_private
-from mysense.journal.tables import Row, Tables, good_json, good_telegram, whose
+from mysense.journal.tables import Row, Tables, fitting, good_telegram, whose
 
 _TELEGRAM = (  # only where the ident is there and belongs to that source
     "INSERT OR IGNORE INTO telegrams (seq, kind, source, time, ident, new, at, data)"
@@ -23,9 +24,14 @@ _TELEGRAM = (  # only where the ident is there and belongs to that source
 )
 _ORPHAN = (
     "INSERT INTO aside (output, state, kit, time, at, reason, data) VALUES ('', 'dead',"
-    " coalesce((SELECT kit FROM sources WHERE id = ?), '?'), ?, ?,"
-    " 'the journal was damaged: the ident of this telegram is lost', ?)"
+    " coalesce((SELECT kit FROM sources WHERE id = ?), '?'), ?, ?, ?, ?)"
 )
+_UNDATED_ORPHANS = (
+    "INSERT INTO aside (output, state, kit, time, at, reason, data)"
+    " SELECT '', 'dead', '?', CAST(max(0, wall) AS INTEGER), at, ?, data FROM undated"
+    " WHERE ident NOT IN (SELECT id FROM idents)"
+)
+_ORPHANED = "the journal was damaged: the ident of this telegram is lost"
 _LAST_IDENTS = (
     "INSERT OR IGNORE INTO kits SELECT s.kit, t.ident FROM telegrams t JOIN sources s"
     " ON s.id = t.source WHERE t.seq IN (SELECT max(seq) FROM telegrams GROUP BY source)"
@@ -42,7 +48,6 @@ _LEFT = (  # what stays behind in the damaged file, counted as what is let go of
 )
 _INDEX = "SELECT seq, source, time FROM telegrams INDEXED BY identity WHERE kind = 'telegram'"
 _FIRST = "SELECT min(seq) FROM telegrams INDEXED BY identity WHERE kind = 'telegram'"
-_TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,)}
 
 Leaves = Callable[[], Iterable[list[Row]]]
 
@@ -99,6 +104,7 @@ class _Filling:
     def __init__(self, db: sqlite3.Connection, old: Tables, leaves: Leaves, case: Case) -> None:
         self._db, self._old, self._leaves, self._case = db, old, leaves, case
         self._left = 0  # telegrams that stay behind
+        self._orphans = 0  # and that have become dead letters
         self._rejected = False  # whether some row made no sense
         sequence = dict(row for row in old.listed("SELECT * FROM sqlite_sequence") if len(row) == 2)
         self._numbers = {name: n for name, n in sequence.items() if isinstance(n, int) and n >= 0}
@@ -107,13 +113,16 @@ class _Filling:
     def all(self) -> str:
         self._identities()
         self._keyed("hours")  # before what stays behind is added to it
+        self._numbered("aside")  # before orphans are added to it
+        self._go_on("aside", 0)
         self._telegrams()
-        for name in ("aside", "gaps", "events", "undated", "requests"):
+        for name in ("gaps", "events", "undated", "requests"):
             self._numbered(name)
         for name in ("positions", "kits", "meta"):
             self._keyed(name)
         self._db.execute("DELETE FROM kits WHERE ident NOT IN (SELECT id FROM idents)")
         self._db.execute(_LAST_IDENTS)
+        self._orphans += self._db.execute(_UNDATED_ORPHANS, (_ORPHANED,)).rowcount
         self._db.execute("DELETE FROM undated WHERE ident NOT IN (SELECT id FROM idents)")
         missing.prepare(self._db)
         head = self._indexed()
@@ -146,7 +155,7 @@ class _Filling:
     # -- telegrams --------------------------------------------------------------------------------
 
     def _telegrams(self) -> None:
-        last = self._numbers.get("telegrams", 0)
+        last = self._numbers.get("telegrams", -1)
         for rows in self._old.numbered("telegrams", last):
             self._leave([row[:8] for row in rows if row[0] <= self._case.settled])
             self._take([row[:8] for row in rows if row[0] > self._case.settled])
@@ -155,23 +164,26 @@ class _Filling:
 
     def _from_leaves(self, last: int) -> None:
         """Look through all pages for what could not be found by its number."""
-        (first,) = self._db.execute("SELECT min(seq) FROM telegrams").fetchone()
+        query = "SELECT min(seq), max(seq) FROM telegrams"
+        first, most = self._db.execute(query).fetchone()
         before = [first, *self._cursors()]  # what was let go may still stand on pages not in use
         before += [row[0] for row in self._old.listed(_FIRST)]
         lowest = min([n for n in before if isinstance(n, int)], default=0)
         lowest = max(lowest, self._case.settled + 1)
+        highest = last if last >= (most or 0) else inf
         there = "SELECT 1 FROM telegrams WHERE seq = ?"
         for rows in self._leaves():
-            wanted = [row for row in rows if lowest <= row[0] and (not last or row[0] <= last)]
+            wanted = [row for row in rows if lowest <= row[0] <= highest]
             self._take([row for row in wanted if not self._db.execute(there, row[:1]).fetchone()])
 
     def _holes(self, last: int) -> bool:
+        """Whether some are missing, or nobody knows how many there were."""
         first, most, count = self._db.execute(
             "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0), count(*) FROM telegrams"
         ).fetchone()
         cursors = self._cursors()
         waits = any(cursor + 1 < first for cursor in cursors)
-        return bool(waits or not cursors or count <= max(last, most) - first)
+        return bool(waits or not cursors or last < most or count <= last - first)
 
     def _cursors(self) -> list[int]:
         rows = self._old.listed("SELECT cursor FROM outputs")
@@ -195,11 +207,12 @@ class _Filling:
         if self._db.execute(there, (row[0], *row[2:4])).fetchone():
             return
         if self._db.execute("INSERT OR IGNORE INTO temp.orphans VALUES (?)", row[:1]).rowcount:
-            self._db.execute(_ORPHAN, (row[2], row[3], row[6], row[7]))
+            self._db.execute(_ORPHAN, (row[2], row[3], row[6], _ORPHANED, row[7]))
+            self._orphans += 1
 
     def _indexed(self) -> int:
         """Note what the index knows of telegrams that are lost; returns the highest number."""
-        last = self._numbers.get("telegrams", 0)
+        last = self._numbers.get("telegrams", -1)
         if self._holes(last) and not self._old.each(_INDEX, self._lose):
             self._old.each(_INDEX + " ORDER BY source DESC, time DESC", self._lose)
         (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM telegrams").fetchone()
@@ -233,12 +246,12 @@ class _Filling:
         columns = self._old.columns(name)
         rows = self._old.keyed(name)
         if good is not None:
-            rows = list(filter(self._fitting(name, columns), rows))
+            rows = list(filter(fitting(self._db, name, columns), rows))
             rows = [row for row in rows if good(dict(zip(columns, row, strict=True)))]
         self._insert(name, columns, rows)
 
     def _insert(self, name: str, columns: list[str], rows: list[Row]) -> None:
-        fits = self._fitting(name, columns)
+        fits = fitting(self._db, name, columns)
         good = [row for row in rows if fits(row)]
         self._rejected = self._rejected or len(good) < len(rows)
         if not good:
@@ -247,30 +260,11 @@ class _Filling:
         query = f"INSERT OR IGNORE INTO {name} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  # names of our own tables
         self._db.executemany(query, good)
 
-    def _fitting(self, name: str, columns: list[str]) -> Callable[[Row], bool]:
-        """Tells whether the values of a row are of the declared types, and JSON is JSON."""
-        table = self._db.execute(f"PRAGMA table_info({name})")
-        declared = {column[1]: (_TYPES.get(column[2]), column[3]) for column in table}
-        known = all(column in declared for column in columns)
-
-        def fits(row: Row) -> bool:
-            values = dict(zip(columns, row, strict=True))
-            if not known or not all(_fits(values[name], *declared[name]) for name in values):
-                return False
-            is_json = name == "positions" or (name == "aside" and values["ident"] is not None)
-            return not is_json or good_json(values["value" if name == "positions" else "data"])
-
-        return fits
-
     # -- what to say ------------------------------------------------------------------------------
 
     def _tell(self, head: int) -> str:
         db = self._db
-        for name in ("telegrams", "aside"):  # numbers are never given again
-            top = max(self._numbers.get(name, 0), head if name == "telegrams" else 0)
-            db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
-            (most,) = db.execute(f"SELECT coalesce(max(rowid), 0) FROM {name}").fetchone()  # noqa: S608  # one of the two above
-            db.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, max(top, most)))
+        self._go_on("telegrams", head)
         before = self._gaps()
         lost = missing.record(db, head, self._case.at, str(self._case))
         more = max((self._gaps() - before).values(), default=0)  # the others were lost earlier
@@ -281,6 +275,14 @@ class _Filling:
         db.execute(NOTE, note(self._case.kept, saved, self._only_there(more)))
         return told
 
+    def _go_on(self, name: str, head: int) -> None:
+        """See to it that numbers which were given are never given again."""
+        db = self._db
+        (most,) = db.execute(f"SELECT coalesce(max(rowid), 0) FROM {name}").fetchone()  # noqa: S608  # one of our own tables
+        db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
+        last = max(most, head, self._numbers.get(name, 0))
+        db.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, last))
+
     def _gaps(self) -> Counter[str]:
         query = "SELECT output, sum(count) FROM gaps GROUP BY output"
         return Counter(dict(self._db.execute(query).fetchall()))
@@ -288,8 +290,7 @@ class _Filling:
     def _only_there(self, more: int) -> int | None:
         """How many telegrams only the damaged file may hold; None where that is not known."""
         (indexed,) = self._db.execute("SELECT count(*) FROM temp.lost").fetchone()
-        (orphans,) = self._db.execute("SELECT count(*) FROM temp.orphans").fetchone()
-        most = max(more, indexed) + orphans + self._left
+        most = max(more, indexed) + self._orphans + self._left
         unsure = self._old.failed or self._rejected or "telegrams" not in self._numbers
         return None if unsure and not most else most
 
@@ -297,9 +298,8 @@ class _Filling:
         told = self._lost(lost)
         if self._left:
             told += f"; {self._left} that every output has had stay there, for want of room"
-        (orphans,) = self._db.execute("SELECT count(*) FROM temp.orphans").fetchone()
-        if orphans:
-            told += f"; {orphans} have lost their ident and are dead letters"
+        if self._orphans:
+            told += f"; {self._orphans} have lost their ident and are dead letters"
         return told
 
     def _lost(self, lost: int) -> str:
@@ -317,9 +317,3 @@ class _Filling:
         names = [name for (name,) in self._db.execute("SELECT name FROM outputs ORDER BY name")]
         found.append(f"the places of {', '.join(names)}" if names else "no output's place")
         return ", ".join(found)
-
-
-def _fits(value: object, wanted: tuple[type, ...] | None, needed: bool) -> bool:  # noqa: FBT001  # as SQLite tells it
-    if value is None:
-        return not needed
-    return wanted is None or isinstance(value, wanted)

@@ -15,6 +15,7 @@ from mysense.telegram import Ident, Telegram
 Row = tuple[Any, ...]
 _CHUNK = 500  # rows read at a time
 _UNITS = {Telegram.kind: 1, Point.kind: NANO}  # kinds of rows, and how their data tell the time
+_TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,)}
 _FAILURES = 2_000_000  # ranges of a table that are tried in vain before the rest is given up
 _MANY = 3000  # and from which on it is no longer looked for single rows,
 _SMALL = 64  # but for that many
@@ -158,6 +159,31 @@ def whose(body: object) -> tuple[str, str] | None:
 def good_json(text: object) -> bool:
     """Whether it is JSON text."""
     return isinstance(text, str) and _loads(text) is not _NOTHING
+
+
+def fitting(db: sqlite3.Connection, name: str, columns: list[str]) -> Callable[[Row], bool]:
+    """Tells whether the values of a row are of the types that `db` has them declared in a table.
+
+    JSON has to be JSON, too.
+    """
+    table = db.execute(f"PRAGMA table_info({name})")
+    declared = {column[1]: (_TYPES.get(column[2]), column[3]) for column in table}
+    known = all(column in declared for column in columns)
+
+    def fits(row: Row) -> bool:
+        values = dict(zip(columns, row, strict=True))
+        if not known or not all(_fits(values[name], *declared[name]) for name in values):
+            return False
+        is_json = name == "positions" or (name == "aside" and values["ident"] is not None)
+        return not is_json or good_json(values["value" if name == "positions" else "data"])
+
+    return fits
+
+
+def _fits(value: object, wanted: tuple[type, ...] | None, needed: bool) -> bool:  # noqa: FBT001  # as SQLite tells it
+    if value is None:
+        return not needed
+    return wanted is None or isinstance(value, wanted)
 
 
 def _object(text: str) -> dict[str, Any]:

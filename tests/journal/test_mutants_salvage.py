@@ -159,6 +159,41 @@ def test_what_a_salvage_has_left_does_not_hinder_another(journal, tmp_path):
     assert stored(journal.path) == [("a", 1), ("a", 2)]
 
 
+def test_what_can_be_read_is_not_copied_first(journal, monkeypatch):
+    """That would take as much room again."""
+    journal.close()
+    monkeypatch.setattr(salvage, "rescue", lambda *_: pytest.fail("it was copied"))
+    salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    assert stored(journal.path) == [("a", 1), ("a", 2)]
+
+
+def test_a_log_that_a_reader_makes_meanwhile_is_not_the_new_one_s(journal, tmp_path, monkeypatch):
+    """It would be worked into it."""
+    journal.close()
+    wal, rename = tmp_path / "journal.db-wal", Path.rename
+
+    def renamed(path, target):
+        rename(path, target)
+        if path == journal.path:
+            wal.write_bytes(b"log")
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    assert not wal.exists()
+    assert (tmp_path / f"journal.db.damaged-{STAMP}-wal").read_bytes() == b"log"
+
+
+def test_an_empty_log_is_not_kept(journal, tmp_path):
+    """Nothing stands in it; but a journal that is empty is kept, as it was one."""
+    journal.close()
+    ready = tmp_path / f"journal.db.salvaged-{STAMP}"
+    journal.path.rename(ready)
+    for name in ("journal.db", "journal.db-wal"):
+        (tmp_path / name).write_bytes(b"")
+    finish(journal.path)
+    assert [path.name for path in tmp_path.glob("*.damaged-*")] == [f"journal.db.damaged-{STAMP}"]
+
+
 def test_a_salvage_that_fails_leaves_all_as_it_was(journal, tmp_path, monkeypatch):
     """And nothing beside it."""
     journal.close()
