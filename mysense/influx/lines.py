@@ -55,12 +55,14 @@ class Encoded:
         refused: why, by index into the batch.
         misfits: whether some were refused only because their columns have another type.
         book: what the database will hold once it has accepted the body.
+        infos: times of the lines that are `info`.
     """
 
     body: bytes
     refused: Mapping[int, str]
     misfits: bool
     book: Book
+    infos: Sequence[int] = ()
 
 
 class Encoder:
@@ -95,7 +97,7 @@ class Encoder:
                 raise ValueError("a batch holds the telegrams of one kit")
             run.take(station, block, at, new=bool(new))
             at += len(block)
-        return Encoded(b"\n".join(run.lines), run.refused, run.misfits, run.book)
+        return Encoded(b"\n".join(run.lines), run.refused, run.misfits, run.book, run.infos)
 
     def _new_station(self, ident: Ident) -> Station:
         if len(self._stations) >= MANY:
@@ -113,6 +115,7 @@ class _Run:
         self.lines: list[bytes] = []
         self.refused: dict[int, str] = {}
         self.misfits = False
+        self.infos: list[int] = []  # times of lines of `info`
 
     def take(self, station: Station, block: Block, at: int, *, new: bool) -> None:
         """Encode telegrams of one ident, the first of them at index `at` of the batch."""
@@ -177,13 +180,18 @@ class _Run:
         if info:
             self.lines.append(station.info(data, self.book.info).encode())
             self.book.ident, self.book.day = station.ident, _day(data)
+            self.infos.append(_time(data))
         self.lines.append(line.encode())
+
+
+def _time(data: Mapping[str, Value]) -> int:
+    time: int = data["time"]  # type: ignore[assignment]  # the one entry that is an int
+    return time
 
 
 def _day(data: Mapping[str, Value]) -> int:
     """Days since 1970, UTC."""
-    time: int = data["time"]  # type: ignore[assignment]  # the one entry that is an int
-    return time // DAY
+    return _time(data) // DAY
 
 
 def _same_day(block: Block, day: int) -> Block:

@@ -10,6 +10,7 @@ from http import HTTPStatus as Http
 
 from mysense.errors import MySenseError
 from mysense.influx.answers import Answer
+from mysense.influx.beyond import Remaining, beyond, dropped, last_dropped
 from mysense.influx.creating import Creator
 from mysense.influx.http import Server
 from mysense.influx.layouts import Layout, Place
@@ -83,23 +84,36 @@ class Writer:
             reason = "layout = org has no place for points; send them through another output"
             raise Refused(dict.fromkeys(range(len(batch)), reason))
         self._check_api(place)
-        body = "\n".join([point.line() for point in batch]).encode()
-        if len(body) > MAX_BODY:
-            raise TooLarge(f"{len(body)} bytes, more than the {MAX_BODY} of one request")
         try:
-            try:
-                self._send_points(place, body)
-            except Answer as answer:
-                if answer.status != Http.NOT_FOUND or not _MISSING.search(answer.message):
-                    raise
-                self.create(place, answer)
-                self._send_points(place, body)
+            self._send_points(place, batch)
+        except Answer as answer:
+            last = last_dropped((point.nanoseconds for point in batch), dropped(answer.message))
+            if last is None:
+                raise self.verdict(answer, place) from None
+            self._send_younger(place, [point for point in batch if point.nanoseconds > last])
+            old = [at for at, point in enumerate(batch) if point.nanoseconds <= last]
+            raise Refused(dict.fromkeys(old, beyond(place.bucket, answer.message))) from None
+
+    def _send_younger(self, place: Place, batch: Sequence[Point]) -> None:
+        """Send those that were not dropped again: only then it is known that they were not."""
+        try:
+            if batch:
+                self._send_points(place, batch)
         except Answer as answer:
             raise self.verdict(answer, place) from None
 
-    def _send_points(self, place: Place, body: bytes) -> None:
-        rp = place.rp or None
-        self._server.write(place.database, body, rp, org=place.org, precision="ns")
+    def _send_points(self, place: Place, batch: Sequence[Point]) -> None:
+        body = "\n".join([point.line() for point in batch]).encode()
+        if len(body) > MAX_BODY:
+            raise TooLarge(f"{len(body)} bytes, more than the {MAX_BODY} of one request")
+        send = partial(self._server.write, place.database, body, place.rp or None)
+        try:
+            send(org=place.org, precision="ns")
+        except Answer as answer:
+            if answer.status != Http.NOT_FOUND or not _MISSING.search(answer.message):
+                raise
+            self.create(place, answer)
+            send(org=place.org, precision="ns")
 
     def _check_api(self, place: Place) -> None:
         """With api = auto it shows only now whether the other options are those of the server."""
@@ -226,25 +240,31 @@ class _Attempts:
     def __init__(self, writer: Writer, place: Place, batch: Sequence[Telegram]) -> None:
         self._writer = writer
         self._place = place
-        self._batch = batch
+        self._batch = Remaining(batch)
         self._created = False
         self._learned: set[tuple[str, str, str]] = set()
 
     def run(self) -> Encoded:
         """Returns what was accepted, with its book."""
-        book = self._writer.book(self._place, self._batch[0].kit)
-        encoded = self._writer.encode(self._batch, book)
+        book = self._writer.book(self._place, self._batch.kit)
+        encoded = self._encode(book)
         if encoded.misfits:  # nothing is refused for what somebody may have dropped meanwhile
             book = self._writer.relearn(self._place, book)
-            encoded = self._writer.encode(self._batch, book)
+            encoded = self._encode(book)
         while encoded.body:
             try:
                 self._writer.send(self._place, encoded.body)
                 break
             except Answer as answer:
-                book = self._after(answer, book)
-            encoded = self._writer.encode(self._batch, book)
-        return encoded
+                if not self._batch.leave_out(answer.message, encoded, self._place.bucket):
+                    book = self._after(answer, book)
+            encoded = self._encode(book)
+        return self._batch.all(encoded)
+
+    def _encode(self, book: Book) -> Encoded:
+        if not self._batch.telegrams:
+            return Encoded(b"", {}, False, book)
+        return self._writer.encode(self._batch.telegrams, book)
 
     def _after(self, answer: Answer, book: Book) -> Book:
         """The book to try again with. Raises what the answer means otherwise."""

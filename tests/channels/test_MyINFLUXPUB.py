@@ -210,11 +210,12 @@ def test_a_new_field_of_two_types_does_not_lose_the_batch(influxd, publisher, id
     assert len(influxd.rows("SELECT v FROM data", database=name)) == 2
 
 
-def test_a_time_beyond_retention_is_unacceptable(influxd, publisher, ident, made):
-    """The core bisects, and the lone one becomes a dead letter with the server's reason."""
+def test_a_time_beyond_retention_is_refused(influxd, publisher, ident, made):
+    """It becomes a dead letter with that reason."""
     influxd.query(f'ALTER RETENTION POLICY autogen ON "{made}" DURATION 52w SHARD DURATION 1w')
-    with pytest.raises(Unacceptable, match="beyond retention policy"):
+    with pytest.raises(Refused, match="beyond retention policy") as caught:
         publisher.publish(batch(ident, {"v": 1.0}))
+    assert list(caught.value.reasons) == [0]
 
 
 def test_an_unknown_retention_policy_holds(influxd, ident, made):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mysense.options import Secret
 from mysense.plugin import Hold, Refused, RetryLater, Unacceptable
+from mysense.telegram import Telegram
 from tests.influx.publishing import NOW, bad, batch, kit, published
 
 pytestmark = pytest.mark.influx2
@@ -132,14 +135,19 @@ def test_conflicts_teach_a_token_that_may_not_read(influx2, org, bucket, project
     ]
 
 
-def test_a_time_beyond_retention_is_unacceptable(influx2, org, project, options):
-    """The core bisects: what is young enough is stored already, or then."""
+def test_times_beyond_retention_are_refused(influx2, org, project, options):
+    """They alone: what is young enough is stored."""
     influx2.bucket(org, f"{project}_s", 3600)
+    sent = batch(kit(project), {"v": 1.0}, {"v": 2.0})
+    sent.append(Telegram(kit(project), {"time": int(time.time()), "v": 3.0}, new=False))
     with (
         published(influx2.port, **options) as publisher,
-        pytest.raises(Unacceptable, match="retention policy"),
+        pytest.raises(Refused, match=r"beyond retention policy of duration 1h0m0s") as caught,
     ):
-        publisher.publish(batch(kit(project), {"v": 1.0}))
+        publisher.publish(sent)
+    assert list(caught.value.reasons) == [0, 1]
+    rows = readable(influx2, org, f"{project}_s")("SELECT v FROM data")
+    assert [row["v"] for row in rows] == [3]
 
 
 def test_a_line_that_cannot_be_parsed_is_unacceptable(influx2, org, bucket, project, options):
