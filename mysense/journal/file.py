@@ -184,9 +184,6 @@ class File:
         if not self._left:
             return
         try:
-            real = self.path.resolve()
-            for folder in {self.path.parent, real.parent}:
-                folder.mkdir(parents=True, exist_ok=True)
             file, log, lock = self._places
             if lock.left:
                 guard, _ = lock_file(self.path)
@@ -194,6 +191,8 @@ class File:
                 self._guard = guard
                 self._places = file, log, self._found()[2]
             if file.left:
+                real = self.path.resolve()
+                real.parent.mkdir(parents=True, exist_ok=True)
                 put_back(self._db, real, log, self.now)
                 self._follow()
         except (JournalError, OSError, sqlite3.Error) as wrong:

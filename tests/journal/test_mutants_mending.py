@@ -259,6 +259,16 @@ def test_a_new_one_empties_no_log(tmp_path):
     assert not [text for text in said if "checkpoint" in text]
 
 
+def test_what_a_reader_finds_damaged_is_mended(journal):
+    """The one that met it gets the error; the next finds all that is whole."""
+    with journal.transaction() as db:
+        db.execute("UPDATE telegrams SET data = CAST(x'ff' AS TEXT) WHERE seq = 1")
+    query = "SELECT seq, data FROM telegrams"
+    with pytest.raises(sqlite3.OperationalError, match="UTF-8"):
+        journal.read(query)
+    assert (2, '{"time":2,"temp":2.0}') in journal.read(query)
+
+
 # -- removed under the engine -------------------------------------------------------------------
 
 
@@ -271,12 +281,27 @@ def test_a_folder_that_was_removed_is_made_again(journal, path, tmp_path):
 
 def test_a_lock_that_was_removed_is_taken_again(journal, path):
     """As often as it is; a second engine is refused as before."""
-    for at in (3, 4):
+    for at in (3, 5):
         path.with_name("journal.db.lock").unlink()
-        journal.append([telegram(at)])
-        with pytest.raises(JournalError, match="another engine"):
-            Journal(path)
-    assert len(stored(journal)) == 4
+        for time in (at, at + 1):
+            journal.append([telegram(time)])
+            with pytest.raises(JournalError, match="another engine"):
+                Journal(path)
+    assert len(stored(journal)) == 6
+
+
+def test_a_folder_to_which_a_link_leads_is_made_again(tmp_path):
+    """The lock stays where the link is."""
+    link, far = tmp_path / "journal.db", tmp_path / "far"
+    far.mkdir()
+    link.symlink_to(far / "journal.db")
+    journal = Journal(link)
+    journal.append([telegram(1)])
+    shutil.rmtree(far)
+    journal.append([telegram(2)])
+    found = stored(journal)
+    journal.close()
+    assert (found, link.is_symlink()) == ([("a", 1), ("a", 2)], True)
 
 
 def test_a_file_that_is_removed_before_the_end_is_put_back(journal, path):
