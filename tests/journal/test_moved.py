@@ -10,6 +10,8 @@ import pytest
 
 from mysense.errors import JournalError
 from mysense.journal import Journal
+from mysense.journal.copies import NOTES, copies
+from mysense.journal.moved import Place, put_back
 from mysense.journal.view import View
 from tests.pipeline import keys, telegram
 
@@ -93,6 +95,24 @@ def test_what_stood_in_its_place_is_kept(path):
         journal.append([telegram(2)])
         (kept,) = path.parent.glob("*.damaged-*")
         assert seconds(kept) == [99]
+
+
+def test_what_stood_in_its_place_is_told(path):
+    """As long as it is there."""
+    with closing(Journal(path)) as journal:
+        replace_by_a_journal(path)
+        journal.append([telegram(2)])
+        (copy,) = copies(path, journal.read(NOTES))
+    assert (copy.told, copy.lost) == ("stood in the place of a journal that was removed", None)
+
+
+def test_where_there_was_no_log(path):
+    """None is removed."""
+    with closing(Journal(path)) as journal:
+        journal.append([telegram(1)])
+        remove_all(path)
+        put_back(journal._db, path, Place(path.with_name("journal.db-wal")), lambda: 0.0)
+        assert seconds(path) == [1]
 
 
 def test_a_link_stays_a_link(path, tmp_path):

@@ -391,11 +391,34 @@ def test_what_stands_in_the_log_is_worked_in(tmp_path, monkeypatch, broken, ther
     assert content(tmp_path / "copy.db") == list(range(there))
 
 
+@pytest.fixture
+def open_to_all():
+    """The user's files are for everybody."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("open_to_all")
+def test_what_a_journal_holds_is_private(tmp_path):
+    """Only its owner writes it, only the group may read it."""
+    pages.create_private(tmp_path / "journal.db")
+    assert (tmp_path / "journal.db").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_is_there_stays(tmp_path):
+    """It is made where there is none."""
+    (tmp_path / "journal.db").write_bytes(b"text")
+    pages.create_private(tmp_path / "journal.db")
+    assert (tmp_path / "journal.db").read_bytes() == b"text"
+
+
+@pytest.mark.usefixtures("open_to_all")
 def test_a_copy_is_private(tmp_path):
     """It holds what the journal holds."""
     path = whole(tmp_path)
     rescue(path, tmp_path / "copy.db")
-    assert (tmp_path / "copy.db").stat().st_mode & 0o007 == 0
+    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o640
 
 
 # -- the first page -----------------------------------------------------------------------------
