@@ -9,7 +9,7 @@ import pytest
 from mysense.delivery.doubt import LOOK_EVERY, WEEK
 from mysense.journal import Journal
 from mysense.journal.view import View
-from mysense.plugin import RetryLater, Unacceptable
+from mysense.plugin import Hold, RetryLater, Unacceptable
 from tests.pipeline import Rig, Shelf, counts, telegram
 
 
@@ -209,3 +209,75 @@ def test_what_was_let_go_of_is_not_asked_for(rig, journal):
     rig.shelf.start = "two"
     rig.pass_time(LOOK_EVERY)
     assert times(rig.shelf) == [0, 1, 2, 3, 4, 5, 5]
+
+
+class Guarded(Forgetful):
+    """Holds one kit as long as it is told to."""
+
+    held = "a"
+
+    def publish(self, batch):
+        if batch[0].ident.serial == self.held:
+            raise Hold("not let in")
+        return super().publish(batch)
+
+
+@pytest.fixture
+def guarded(journal, tmp_path):
+    made = Rig(journal, Guarded(tmp_path / "shelf.db"))
+    yield made
+    made.close()
+
+
+def release(rig, journal):
+    """Kit a is held from before the disk was full, and let in after it; kit b goes on."""
+    journal.append([telegram(at, kit) for at in range(2) for kit in "ab"])
+    rig.settle()
+    rig.shelf.script.append(full())
+    journal.append([telegram(9, "b")])
+    rig.step(2)
+    rig.pass_time(3600)
+    rig.shelf.held = ""
+    rig.pass_time(3600)
+
+
+def test_what_was_held_and_released_is_sent_again(guarded, journal):
+    """Though it came before the disk was full, the server accepted it afterwards."""
+    release(guarded, journal)
+    assert guarded.shelf.got == [("b", 0), ("b", 1), ("b", 9), ("a", 0), ("a", 1)]
+    guarded.shelf.start = "two"
+    guarded.pass_time(LOOK_EVERY)
+    assert sorted(guarded.shelf.got[5:]) == [("a", 0), ("a", 1), ("b", 9)]
+    assert counts(journal) == (5, 0, 0, 0, 0)
+    with View(journal.path) as view:
+        (event,) = view.all("SELECT text FROM events WHERE kind = 'again'")
+    assert "3 are sent again" in event["text"]
+
+
+def test_it_is_sent_again_after_each_start(guarded, journal):
+    """And a kit that is held again by then waits with it."""
+    release(guarded, journal)
+    guarded.shelf.start = "two"
+    guarded.pass_time(LOOK_EVERY)
+    guarded.shelf.start, guarded.shelf.held = "three", "a"
+    guarded.pass_time(LOOK_EVERY)
+    assert counts(journal) == (3, 0, 2, 0, 0)
+    guarded.shelf.held = ""
+    guarded.pass_time(3600)
+    assert guarded.shelf.got.count(("a", 0)) == 3
+    assert counts(journal) == (5, 0, 0, 0, 0)
+
+
+def test_what_is_still_held_is_not_doubled(guarded, journal):
+    """Of a kit of which a part was let in the rest waits once."""
+    guarded.shelf.settings = type(guarded.shelf.settings)(output=True, bufsize=1)
+    release(guarded, journal)
+    with journal.transaction() as db:
+        db.execute(
+            "INSERT INTO aside (output, state, kit, time, ident, new, at, reason, data)"
+            " SELECT 'shelf', 'dead', 'p_a', time, ident, new, at, 'bad', data FROM telegrams"
+            " WHERE source = 1 AND time = 1"
+        )
+    guarded.shelf.start = "two"
+    guarded.pass_time(LOOK_EVERY)
+    assert (guarded.shelf.got.count(("a", 0)), guarded.shelf.got.count(("a", 1))) == (2, 1)

@@ -69,6 +69,12 @@ class Doubt:
         else:
             self._keep(attrs.evolve(self._found, at=now))
 
+    def released(self, kit: str, since: float) -> None:
+        """Before telegrams that waited aside are settled: `since` is when the oldest came in."""
+        found = self._found
+        if found is not None and since < found.released.get(kit, float("inf")):
+            self._keep(attrs.evolve(found, released={**found.released, kit: since}))
+
     def sent(self) -> None:
         """Something was acknowledged."""
         self._sent = True
@@ -91,7 +97,7 @@ class Doubt:
             return None
         self._log.warning("the server was started again: what it may have forgotten is sent again")
         self._keep(attrs.evolve(found, epoch=epoch))
-        return kept.rewind(self._journal, self._name, found.cursor)
+        return kept.rewind(self._journal, self._name, found.cursor, found.released)
 
     def _epoch(self) -> str | None:
         """Which start of the other side it is; None where it cannot be told now."""

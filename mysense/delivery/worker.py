@@ -169,6 +169,8 @@ class Delivery:
         if (batch := self._batch) is None:
             return pause
         self._sender.send(batch)
+        if batch.aside and batch.acknowledged:
+            self._doubt.released(batch.aside, min(row.at for row in batch.acknowledged))
         settle = self._journal.settle_aside if batch.aside else self._journal.settle
         settle(self.name, batch.outcome())
         self._cursor, self._receipt, self._batch = batch.cursor, batch.receipt, None
@@ -184,6 +186,7 @@ class Delivery:
         self._obey()
         if (back := self._doubt.look(idle=self._journal.head <= self._cursor)) is not None:
             self._cursor = self._seen = back
+            self._held.try_now()  # some of it may wait aside
         self._turn_aside = not self._turn_aside
         if self._turn_aside:
             self._fetch_aside()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import attrs
 
@@ -13,6 +14,14 @@ _ASIDE = (  # what will be sent again is not to be aside as well
     " JOIN sources s ON s.id = t.source WHERE t.seq > ?2 AND t.seq <= ?3"
     " AND s.kit = aside.kit AND t.time = aside.time AND t.ident = aside.ident)"
 )
+_RELEASED = (  # what had been set aside before, and is sent again from there
+    "INSERT INTO aside (output, state, kit, time, ident, new, at, reason, data)"
+    " SELECT ?1, 'retry', s.kit, t.time, t.ident, t.new, t.at, 'sent again', t.data"
+    " FROM telegrams t JOIN sources s ON s.id = t.source"
+    " WHERE s.kit = ?2 AND t.at >= ?3 AND t.seq <= ?4 AND (t.time, t.ident, t.data) NOT IN"
+    " (SELECT time, ident, data FROM aside WHERE output = ?1 AND kit = ?2 AND ident IS NOT NULL)"
+    " ORDER BY t.seq"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -21,6 +30,8 @@ class Doubtful:
 
     Attributes:
         cursor: everything beyond it is doubtful.
+        released: kits of which something that had waited aside was acknowledged since, and when
+            the oldest of that came into the journal; it may be from before the cursor.
         at: when the other side last said that it cannot write, in Unix seconds.
         epoch: which start of the other side was last looked at.
     """
@@ -28,6 +39,7 @@ class Doubtful:
     cursor: int
     at: float
     epoch: str | None
+    released: dict[str, float] = attrs.Factory(dict)
 
 
 def doubtful(journal: Journal, output: str) -> Doubtful | None:
@@ -46,11 +58,19 @@ def keep(journal: Journal, output: str, found: Doubtful | None) -> None:
             db.execute("INSERT INTO meta (key, value) VALUES (?, ?)", entry)
 
 
-def rewind(journal: Journal, output: str, cursor: int) -> int:
+def rewind(
+    journal: Journal, output: str, cursor: int, released: Mapping[str, float] | None = None
+) -> int:
     """Set an output back, so that what it has acknowledged is sent again.
 
+    Args:
+        journal: open for writing.
+        output: its name.
+        cursor: where to.
+        released: of which kits what came before that is sent again too, and since when.
+
     Returns:
-        its cursor: `cursor`, or beyond what was let go of since.
+        its cursor, which is not before what was let go of since.
     """
     with journal.transaction() as db:
         (now,) = db.execute("SELECT cursor FROM outputs WHERE name = ?", (output,)).fetchone()
@@ -59,10 +79,15 @@ def rewind(journal: Journal, output: str, cursor: int) -> int:
         span = "SELECT count(*) FROM telegrams WHERE seq > ? AND seq <= ?"
         (count,) = db.execute(span, (cursor, now)).fetchone()
         aside = db.execute(_ASIDE, (output, cursor, now)).rowcount
+        more = sum(
+            db.execute(_RELEASED, (output, kit, since, cursor)).rowcount
+            for kit, since in (released or {}).items()
+        )
         db.execute(
             "UPDATE outputs SET cursor = ?, acknowledged = max(0, acknowledged - ?) WHERE name = ?",
-            (cursor, count - aside, output),
+            (cursor, count - aside + more, output),
         )
+        count += more
         if count:
             text = f"the server was started again after its disk was full: {count} are sent again"
             db.execute(
