@@ -116,6 +116,11 @@ class InfluxSubSettings(ServerSettings, InputSettings):
             )
 
     @property
+    def looks_back(self) -> tuple[str, float] | None:
+        """What a sweep reads again."""
+        return ("sweep_days", self.sweep_days) if self.sweep else None
+
+    @property
     def shared(self) -> str:
         """The one database of all kits, or "" where each has its own."""
         return {"shared": self.database, "org": ORG_BUCKET}.get(self.layout, "")

@@ -138,6 +138,8 @@ class Application:
             for section in dict.fromkeys(sections)
             if section not in CORE and (made := _configure(source, loader, section))
         )
+        if journal is not None:
+            _check_memory(source, journal, configured)
         if ident is not None:
             _check_ident(source, ident, needed=_samples(configured))
         source.finish()
@@ -265,6 +267,20 @@ def _samples(configured: Iterable[Configured]) -> bool:
     return any(issubclass(of, Sensor) for of in on) and not any(
         issubclass(of, Subscriber) for of in on
     )
+
+
+def _check_memory(
+    source: Source, journal: JournalSettings, configured: Iterable[Configured]
+) -> None:
+    """What an input reads again the journal must still know, or it goes out a second time."""
+    for one in configured:
+        if not (one.on and issubclass(one.plugin, Subscriber)) or one.settings.looks_back is None:
+            continue
+        key, days = one.settings.looks_back
+        if days >= journal.keep_days:
+            expected = f"less than [journal] keep_days, which is {journal.keep_days:g}"
+            hint = f"raise keep_days or lower {key}: the journal tells what was read before"
+            source.fault(one.section, key, expected, f"{days:g}", hint)
 
 
 def _check_ident(source: Source, settings: IdSettings, *, needed: bool) -> None:

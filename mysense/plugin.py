@@ -159,6 +159,14 @@ class InputSettings:
     input: bool = option(False, "switches this input on; local sensors are then switched off")
     interval: float = option(1.0, "seconds between two polls with no news", low=0.05, high=86_400)
 
+    @property
+    def looks_back(self) -> tuple[str, float] | None:
+        """The option that has it read again what was read before, and for how many days.
+
+        So long the journal must remember, or it takes for new what is not. None: it never does.
+        """
+        return None
+
 
 READING = 0.0
 """As an interval: each reading makes a telegram."""

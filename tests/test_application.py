@@ -57,6 +57,32 @@ def test_section_that_is_off_is_validated(load):
     assert "[csv] foldr: expected a known option" in faults(load, "[csv]\nfoldr = x\n")[0]
 
 
+SUB = """
+[influxsub]
+input = {on}
+sweep_days = {days}
+sweep = {sweep}
+[journal]
+keep_days = {keep}
+"""
+
+
+@pytest.mark.parametrize(("days", "keep"), [(7, 7), (8, 7), (1, 0)])
+def test_a_sweep_does_not_look_further_back_than_the_journal(load, days, keep):
+    """It would take for new what the journal does not know any more."""
+    (fault,) = faults(load, SUB.format(on="true", days=days, sweep=3600, keep=keep))
+    told = f"[influxsub] sweep_days: expected less than [journal] keep_days, which is {keep}"
+    assert f"{told}, found {days} (raise keep_days" in fault
+
+
+@pytest.mark.parametrize(
+    ("on", "days", "sweep"), [("true", 6, 3600), ("true", 8, 0), ("false", 8, 3600)]
+)
+def test_what_does_not_look_back_does_not_matter(load, on, days, sweep):
+    """Nor does an input that is switched off."""
+    assert load(SUB.format(on=on, days=days, sweep=sweep, keep=7))
+
+
 def test_second_instance_is_a_section_of_its_own(load):
     """[jsonl] and [jsonl:backup] are two outputs with their own settings."""
     text = "[jsonl]\noutput = true\n[jsonl:backup]\noutput = true\nfile = b.jsonl\n"
