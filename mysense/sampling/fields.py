@@ -16,6 +16,7 @@ from mysense.sampling.window import polynomial
 from mysense.telegram import check_field, short
 
 _LEFT_OUT = "-"
+_TAKEN = {"quality": "the flags", "geolocation": "where the kit stands"}
 
 
 @attrs.frozen
@@ -84,8 +85,9 @@ def _distinct(names: Sequence[str]) -> None:
         raise Misconfigured("fields: every field is left out; set `input = false` instead")
     if double := [name for at, name in enumerate(names) if name in names[:at]]:
         raise Misconfigured(f"fields: {double[0]} stands for two fields; give each a name")
-    if "quality" in names:
-        raise Misconfigured("fields: quality is the name of the flags; take another")
+    for taken, what in _TAKEN.items():
+        if taken in names:
+            raise Misconfigured(f"fields: {taken} is the name of {what}; take another")
 
 
 def _channel(field: Field, name: str, unit: str, coefficients: tuple[float, ...]) -> Channel:

@@ -39,6 +39,7 @@ def test_renamed_converted_calibrated():
         ({"fields": ("air", "air")}, "air stands for two fields"),
         ({"fields": ("air", "air_raw"), "raw": True}, "air_raw stands for two fields"),
         ({"fields": ("quality", "air")}, "quality is the name of the flags"),
+        ({"fields": ("temp", "geolocation")}, "geolocation is the name of where the kit stands"),
         ({"fields": ("-", "-")}, "every field is left out"),
         ({"calibrations": "[[],[0,1]]"}, "expected a list of polynomials"),
         ({"calibrations": "[-2,1]"}, "expected a list of polynomials"),
