@@ -190,12 +190,14 @@ def refuse_one(batch):
         raise Unacceptable("not this one")
 
 
-def test_a_plugin_that_cannot_tell_the_start_is_doubted_all_the_same(rig, journal):
+def test_a_plugin_that_cannot_tell_the_start_is_doubted_all_the_same(rig, journal, caplog):
     """Its fault ends nothing; what it accepted is sent again, rather than be forgotten."""
+    caplog.set_level(logging.DEBUG)
     rig.shelf.epoch = lambda: 1 / 0
     begin(rig, journal)
     rig.pass_time(LOOK_EVERY)
     assert times(rig.shelf) == [0, 1, 2, 3, 4, 5]
+    assert any(r.message == "when it was started" and r.exc_info for r in caplog.records)
     del rig.shelf.epoch
     rig.pass_time(LOOK_EVERY)
     assert times(rig.shelf) == [0, 1, 2, 3, 4, 5, 3, 4, 5]

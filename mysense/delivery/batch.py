@@ -16,16 +16,14 @@ class Batch:
     """Telegrams in parts that are handed over one after the other.
 
     `count` is how many there are, `receipt` what the output last returned. `aside` names the kit
-    where they were set aside before, `last` is the number of the newest, `past` how many came only
-    to see whether the output takes any.
+    where they were set aside before, `last` is the number of the newest.
     """
 
     cursor: int
     receipt: str | None
     parts: deque[list[Row]] = attrs.Factory(deque)
     aside: str = ""
-    last: int = attrs.field(init=False)
-    past: int = 0
+    last: int = 0
     count: int = 0
     acknowledged: list[Row] = attrs.Factory(list)
     excluded: list[Row] = attrs.Factory(list)

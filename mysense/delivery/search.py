@@ -35,12 +35,6 @@ class PluginFault(MySenseError, RuntimeError):
         return cls(f"a fault in this plugin, {type(wrong).__name__}: {wrong}")
 
 
-class NothingPasses(PluginFault):
-    """A plugin fails on everything: somebody has to mend it."""
-
-    alarm = True
-
-
 @attrs.define
 class Search:
     """What is known so far; of one batch."""

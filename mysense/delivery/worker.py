@@ -243,7 +243,7 @@ class Delivery:
     def _look_past(self, batch: Batch) -> bool:
         """Add telegrams behind a batch, to see whether they pass; returns whether there are."""
         settings, (at_once, most) = self.publisher.settings, _PAST
-        limit = min(at_once, settings.bufsize, most - batch.past)
+        limit = min(at_once, settings.bufsize, settings.bufsize + most - batch.count)
         if batch.aside:
             rows = self._view.aside(
                 self.name, batch.aside, limit, settings.max_bytes, after=batch.last
@@ -252,7 +252,6 @@ class Delivery:
             rows = self._view.rows(batch.last, limit, settings.max_bytes)
         if rows:
             self._add(batch, rows)
-        batch.past += len(rows)
         return bool(batch.parts)
 
     def _tell_dead(self, dead: Sequence[tuple[Row, str]]) -> None:

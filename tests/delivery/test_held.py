@@ -175,15 +175,3 @@ def test_hold_of_a_first_half_holds_the_second_too(journal, rig):
     assert (one.shelf.got, counts(journal)) == ([], (0, 0, 4, 0, 0))
     one.pass_time(PROBE_EVERY + 1)
     assert one.shelf.got == wanted(4)
-
-
-def test_a_long_release_does_not_keep_others_waiting(journal, rig):
-    """What one kit has piled up and what comes from others take turns."""
-    one = rig(rule=closed_to("a"), bufsize=2)
-    fill(journal, 20)
-    one.settle()
-    one.shelf.rule = None
-    one.clock.now += PROBE_EVERY + 1
-    fill(journal, 2, "b")
-    one.step(3)
-    assert ("b", 0) in one.shelf.got

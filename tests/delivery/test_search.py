@@ -29,10 +29,10 @@ def test_one_telegram_that_a_plugin_cannot_bear_becomes_a_dead_letter(
     """Wherever it stands; all others arrive, once."""
     one = rig(rule=fails_on(at), mixed=mixed, bufsize=bufsize)
     fill(journal, 40)
-    works_on(one)
+    works_on(one, 6000)
     if counts(journal)[1]:  # nothing came after it yet that could show that the plugin works
         fill(journal, 1, start=40)
-        works_on(one)
+        works_on(one, 6000)
     reason = f"a fault in this plugin, ValueError: cannot bear a at {at}"
     assert dead(journal) == [("p_a", at, reason)]
     assert sorted(one.shelf.got) == [("a", t) for t in range(counts(journal)[0] + 1) if t != at]
@@ -87,12 +87,13 @@ def test_what_is_the_machine_s_is_never_a_telegram_s(journal, rig, fault):
     assert {len(batch) for batch in one.shelf.batches} == {10}
 
 
-def test_a_fault_that_goes_away_divides_nothing(journal, rig):
-    """The very same batch, some times."""
+def test_a_fault_that_goes_away_divides_nothing(journal, rig, caplog):
+    """The very same batch, some times, and nobody is alarmed."""
     one = rig(script=[ValueError("x")] * (EQUAL - 1))
     fill(journal, 10)
     works_on(one, 3000)
     assert [len(batch) for batch in one.shelf.batches] == [10] * EQUAL
+    assert [r.levelname for r in caplog.records] == ["WARNING", "WARNING"]
 
 
 def test_faults_at_random_lose_nothing_and_double_nothing(journal, rig):

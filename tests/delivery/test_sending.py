@@ -139,15 +139,6 @@ def test_a_reason_that_utf8_cannot_hold_does_not_block(journal, rig):
     assert counts(journal) == (1, 0, 0, 1, 0)
 
 
-def test_dead_letters_are_told_but_not_by_the_thousand(journal, rig, caplog):
-    """Three lines and a count."""
-    one = rig(rule=lambda batch: (_ for _ in ()).throw(Refused(dict.fromkeys(range(50), "no"))))
-    fill(journal, 50)
-    one.settle()
-    assert [r.levelname for r in caplog.records] == ["ERROR"] * 4
-    assert "47 more" in caplog.text
-
-
 # -- what it is told -----------------------------------------------------------------------------
 
 
@@ -194,15 +185,3 @@ def test_what_an_output_does_not_take_is_counted_as_excluded(journal, rig):
     journal.append([Point(Series("cpu"), {"time": 10**18, "load": 1.0}), telegram(1)])
     one.settle()
     assert (account(journal).excluded, one.shelf.got) == (1, [("a", 1)])
-
-
-def test_each_step_of_a_large_batch_is_progress(journal, rig):
-    """Parts as they are sent, and batches of which nothing is sent."""
-    one = rig(exclude=("p_b",))
-    seen = []
-    for kits in ("ab", "b"):
-        before = one.delivery.progress
-        fill(journal, 1, kits, start=len(seen))
-        one.settle()
-        seen.append(one.delivery.progress - before)
-    assert seen == [2, 1]

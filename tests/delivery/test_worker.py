@@ -14,6 +14,7 @@ from tests.delivery.answers import (
     ask,
     closed_to,
     fill,
+    refuse_all,
     wanted,
 )
 from tests.pipeline import Rig, Shelf, counts, keys, read_shelf, telegram
@@ -79,7 +80,9 @@ def test_flush_waits_for_a_batch_to_fill(journal, rig):
     """A batch that is young and not full waits for the rest of its time."""
     one = rig(flush=60, bufsize=10)
     fill(journal, 3)
-    assert 50 < one.delivery._fetch() <= 60
+    assert 50 < one.step() <= 60
+    one.clock.now += 20
+    assert 30 < one.step() <= 40
     assert one.shelf.batches == []
 
 
@@ -223,6 +226,81 @@ def test_it_is_drained_when_all_is_settled_and_nothing_waits_aside(
     one.settle()
     assert one.delivery.drained(journal.head) is drained
     assert not one.delivery.drained(journal.head + 1)
+
+
+# -- turns ---------------------------------------------------------------------------------------
+
+
+def test_what_was_held_and_what_is_new_take_turns(journal, rig):
+    """Neither what one kit has piled up nor what comes from others keeps the other waiting."""
+    one = rig(rule=closed_to("a"), bufsize=2)
+    fill(journal, 6)
+    one.settle()
+    one.shelf.rule, before = None, len(one.shelf.batches)
+    one.clock.now += PROBE_EVERY + 1
+    fill(journal, 6, "b")
+    one.step(6)
+    turns = [batch[0].ident.serial for batch in one.shelf.batches[before:]]
+    assert turns in (list("ababab"), list("bababa"))
+
+
+@pytest.mark.parametrize(("count", "lines"), [(1, 1), (3, 3), (4, 4), (50, 4)])
+def test_dead_letters_are_told_but_not_by_the_thousand(journal, rig, caplog, count, lines):
+    """Three lines and how many more."""
+    one = rig(rule=refuse_all)
+    fill(journal, count)
+    one.settle()
+    assert [r.levelname for r in caplog.records] == ["ERROR"] * lines
+    assert caplog.messages[0] == "dead letter: p_a at 0: bad"
+    assert lines < 4 or caplog.messages[3].startswith(f"and {count - 3} more dead letters; see")
+
+
+def test_each_step_of_a_large_batch_is_progress(journal, rig):
+    """Parts as they are sent, and batches of which nothing is sent."""
+    one = rig(exclude=("p_b",))
+    seen = []
+    for kits in ("ab", "b"):
+        before = one.delivery.progress
+        fill(journal, 1, kits, start=len(seen))
+        one.settle()
+        seen.append(one.delivery.progress - before)
+    assert seen == [2, 1]
+
+
+# -- a server that may forget --------------------------------------------------------------------
+
+
+def test_a_server_that_may_forget_is_asked_as_soon_as_nothing_is_left_to_send(journal, tmp_path):
+    """Before that nobody who waits for the end is told that it is there."""
+    seen = []
+
+    class Forgetful(Shelf):
+        def epoch(self):
+            seen.append("asked")
+            return "one"
+
+        def store(self, batch):
+            seen.append(f"{len(batch)} sent, drained: {one.delivery.drained(journal.head)}")
+            return super().store(batch)
+
+    shelf = Forgetful(tmp_path / "shelf.db", bufsize=2, script=[RetryLater("full", doubt=True)])
+    one = Rig(journal, shelf)
+    fill(journal, 1)
+    one.settle()
+    one.pass_time(40)
+    fill(journal, 4, start=1)
+    seen.clear()
+    for _ in range(2):
+        one.step()
+        seen.append(f"drained: {one.delivery.drained(journal.head)}")
+    one.settle()
+    one.close()
+    assert seen == [
+        *("2 sent, drained: False", "drained: False"),
+        *("2 sent, drained: False", "drained: False"),
+        "asked",
+    ]
+    assert one.delivery.drained(journal.head)
 
 
 # -- what the journal gives up under way ----------------------------------------------------------

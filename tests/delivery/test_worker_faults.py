@@ -88,7 +88,7 @@ def test_a_plugin_that_fails_to_close(journal, rig, caplog):
 # -- the journal ----------------------------------------------------------------------------------
 
 
-def test_a_settle_that_fails_is_done_later_without_sending_again(journal, rig):
+def test_a_settle_that_fails_is_done_later_without_sending_again(journal, rig, caplog):
     """The output has it: only the journal is behind, and nothing is counted twice."""
     one = rig()
     locks = []
@@ -96,6 +96,7 @@ def test_a_settle_that_fails_is_done_later_without_sending_again(journal, rig):
     fill(journal, 3)
     one.step()
     assert one.shelf.got == wanted(3)
+    assert caplog.messages == ["journal: database is locked; trying again"]
     one.pass_time(10)  # still locked
     locks.pop().release()
     one.pass_time(100)
