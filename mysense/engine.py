@@ -120,6 +120,7 @@ class Engine:
             if settled != seen[1] or not self._stuck:
                 seen = (time.monotonic(), settled)
             if self._once and timeout is not None and time.monotonic() - seen[0] > timeout:
+                _log.warning("given up: nothing was delivered for %g s", timeout)
                 return False
         return not self._once
 

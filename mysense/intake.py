@@ -58,9 +58,11 @@ class Intake:
         self._uncommitted: tuple[Sequence[Item], Position] | None = None
         self._open = False
         self._backoff = Backoff(self._log, _MAX_BACKOFF, clock, jitter)
+        self._stop = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Work until finished, or until `stop` is set."""
+        self._stop = stop
         try:
             while not (stop.is_set() or self.finished):
                 pause = self.step()
@@ -87,6 +89,8 @@ class Intake:
         try:
             pause = self._work()
         except RetryLater as wrong:
+            if self._stop.is_set():  # it was interrupted: that says nothing of the source
+                return 0.0
             return self._failed(str(wrong), wrong.after)
         except Misconfigured as wrong:
             self._log.error("%s; this input is stopped", wrong)

@@ -89,7 +89,7 @@ def test_once_carries_all_from_input_to_outputs(journal, tmp_path):
     ] * 2
 
 
-def test_once_gives_up_when_nothing_is_delivered(journal, tmp_path):
+def test_once_gives_up_when_nothing_is_delivered(journal, tmp_path, caplog):
     """After the time-out it says that not everything was done."""
     engine = Engine(
         journal,
@@ -100,6 +100,7 @@ def test_once_gives_up_when_nothing_is_delivered(journal, tmp_path):
     start = time.monotonic()
     assert engine.run(0.5) is False
     assert time.monotonic() - start < 15
+    assert "given up: nothing was delivered for 0.5 s" in caplog.text
 
 
 def test_once_does_not_wait_for_an_output_that_is_stopped(journal, tmp_path):
@@ -191,6 +192,26 @@ def test_an_interrupt_that_fails_stops_all_the_same(journal, tmp_path):
     engine.start()
     engine.stop()
     assert (good.interrupted, engine.abandoned) == (1, False)
+
+
+def test_what_a_stop_interrupts_has_not_failed(journal, tmp_path, caplog):
+    """Nothing is tried again, and no server is blamed in the status."""
+    output, feed, fed = Hanging(tmp_path / "h.db"), Feed([]), threading.Event()
+
+    def end(waited, began):
+        began.set()
+        waited.wait(20)
+        raise RetryLater("interrupted")
+
+    output.publish = lambda _batch: end(output.release, output.hangs)
+    output.interrupt = feed.interrupt = output.release.set
+    feed.poll = lambda _position: end(output.release, fed)
+    fill(journal, 1)
+    engine = Engine(journal, subscribers=[feed], publishers=[output])
+    engine.start()
+    until(lambda: output.hangs.is_set() and fed.is_set())
+    engine.stop()
+    assert (caplog.messages, account(journal).error) == ([], None)
 
 
 def test_a_locked_journal_does_not_end_the_engine(journal, tmp_path):

@@ -78,11 +78,13 @@ class Delivery:
         self._open = False
         self._paused = False
         self._settled = 0  # batches
+        self._stop = threading.Event()
 
     # -- running --------------------------------------------------------------------------------
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
+        self._stop = stop
         try:
             while not stop.is_set():
                 pause = min(self.step(), _LOOK_UP)
@@ -302,4 +304,6 @@ class Delivery:
         if wrong.doubt:
             with suppress(sqlite3.Error, OSError):  # it will say so again
                 self._doubt.arise(self._cursor)
+        if self._stop.is_set():  # it was interrupted: that says nothing of the other side
+            return 0.0
         return self._health.failed(str(wrong), wrong.after, alarm=wrong.alarm)
