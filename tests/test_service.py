@@ -110,6 +110,15 @@ def test_sampling_that_stands_still_starves_it(kit):
     assert "sampling has stood still for" in kit.heart.trouble
 
 
+def test_sampling_that_has_come_to_its_end_does_not_stand_still(kit, journal):
+    """A demo whose database is away waits long for its outputs."""
+    kit.sampling.limit = 0
+    kit.sampling.attach(journal, once=True)
+    kit.sampling.run(threading.Event())
+    kit.live(60, samples=False)
+    assert kit.heart.trouble == ""
+
+
 def test_sampling_that_goes_on_is_forgiven(kit):
     """It is fed again at once."""
     kit.live(10)

@@ -180,8 +180,10 @@ class Sampling:
 
     @property
     def idle(self) -> float:
-        """Seconds since the last `tick` began, which takes place once a second; 0 before all."""
-        return 0.0 if self._ticked is None else self._clock.monotonic() - self._ticked
+        """Seconds since the last `tick` began, one a second; 0 before the first, and at the end."""
+        if self._ticked is None or self.finished:
+            return 0.0
+        return self._clock.monotonic() - self._ticked
 
     def tick(self) -> float:
         """Do what is due now; returns seconds until there may be more. The first call begins."""
