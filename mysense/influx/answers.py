@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import BadStatusLine, LineTooLong
 from typing import Any
 
 from mysense.errors import MySenseError
@@ -62,12 +63,8 @@ def reason(wrong: BaseException, hostname: str, timeout: float) -> str:
     """Why there was no answer, from what requests raised."""
     chain = list(_causes(wrong))
     for cause in chain:
-        if isinstance(cause, Cut):
-            return str(cause)
-        if isinstance(cause, tls.SSLError):
-            return _tls_reason(cause, hostname)
-        if isinstance(cause, socket.gaierror):
-            return f"the name {hostname} is unknown ({cause.strerror})"
+        if named := _named(cause, hostname):
+            return named
     for cause in chain:
         if isinstance(cause, TimeoutError):
             return f"no answer within {timeout:g} s"
@@ -75,6 +72,20 @@ def reason(wrong: BaseException, hostname: str, timeout: float) -> str:
             return str(cause.strerror).lower()
     text = next((str(cause) for cause in reversed(chain) if str(cause)), type(wrong).__name__)
     return _clean(text)[:MAX_MESSAGE]
+
+
+def _named(cause: BaseException, hostname: str) -> str:
+    """What is to be done about it; empty where that cannot be told."""
+    if isinstance(cause, Cut):
+        return str(cause)
+    if isinstance(cause, tls.SSLError):
+        return _tls_reason(cause, hostname)
+    if isinstance(cause, socket.gaierror):
+        return f"the name {hostname} is unknown ({cause.strerror})"
+    if isinstance(cause, BadStatusLine | LineTooLong) and not isinstance(cause, OSError):
+        said = _clean(str(cause))[:100] or "it may be https, for ssl = true"
+        return f"what answers on this port is no web server ({said}); correct hostname and port"
+    return ""
 
 
 def _causes(wrong: BaseException) -> Iterator[BaseException]:

@@ -19,6 +19,7 @@ from mysense.influx.http import Answer, Server, ServerSettings
 from mysense.influx.naming import NameRefused, database, quote_identifier, quote_string
 from mysense.options import Secret
 from mysense.plugin import Misconfigured, RetryLater
+from tests.influx.scripted import Scripted, closing
 from tests.influx.stub import Stub, answer
 from tests.influxd import Influxd
 
@@ -389,6 +390,20 @@ def test_plain_http_on_an_https_port_is_named(influxd):
         pytest.raises(RetryLater, match="does not speak https"),
     ):
         server.ping()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [(b"SSH-2.0-OpenSSH_9.2\r\n", "SSH-2.0-OpenSSH_9.2"), (closing(b"\x15\x03\x01\x00"), "https")],
+)
+def test_what_is_no_web_server_is_named(said, told):
+    """The port of something else."""
+    with (
+        Scripted(rule=said) as other,
+        opened(port=other.port) as server,
+        pytest.raises(RetryLater, match=f"is no web server .*{told}"),
+    ):
+        server.write("A_1", b"data t=1 1")
 
 
 @pytest.mark.parametrize(
