@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mysense import jsonlines
+from mysense.application import CORE
 from mysense.backoff import Backoff
 from mysense.cli import guarded
 from mysense.cli.common import Parser, configuration, count, say, set_up_logging
@@ -31,7 +32,7 @@ from mysense.plugin import (
     Subscriber,
     Transient,
 )
-from mysense.settings import Source
+from mysense.settings import Source, override_parts
 
 
 def main(plugin: type[Plugin[Any]]) -> int:
@@ -58,6 +59,9 @@ def run(plugin: type[Plugin[Any]], name: str, words: list[str]) -> int:
     args = parser.parse_args(words)
     set_up_logging("info")
     source = Source(configuration(args), args.overrides)
+    for section, key, _ in filter(None, map(override_parts, args.overrides)):
+        if section not in (name, *CORE):  # or a slip of the pen sends to another server
+            source.fault(section, key, f"an option of [{name}], which runs alone", repr(section))
     settings = source.structure(name, plugin.Settings)
     source.finish()
     made = plugin(settings, name)

@@ -53,16 +53,17 @@ def arguments(verb: str, default: Path | None = None) -> Parser:
     parser = Parser(verb, "Send telegram files through outputs; exits 0 only when all arrived.")
     if default is None:
         parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="JSON Lines")
-    else:
         parser.add_argument(
-            "files", metavar="FILE", nargs="*", type=Path, help="JSON Lines", default=[default]
+            "--to",
+            metavar="SECTION[,SECTION]",
+            default="",
+            help="outputs to use, whether switched on or not (default: those switched on)",
         )
-    parser.add_argument(
-        "--to",
-        metavar="SECTION[,SECTION]",
-        default="",
-        help="outputs to use, whether switched on or not (default: those switched on)",
-    )
+    else:
+        about = "JSON Lines; none: three telegrams that come with MySense"
+        parser.add_argument(
+            "files", metavar="FILE", nargs="*", type=Path, help=about, default=[default]
+        )
     parser.add_argument(
         "--speed",
         type=speed,

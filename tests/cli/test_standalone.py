@@ -82,6 +82,18 @@ def test_fault_is_said(jsonl):
     assert "[jsonl] nope: expected a known option" in jsonl("-o", "jsonl.nope=1", code=78).stderr
 
 
+def test_an_option_of_another_section_is_refused(mysense):
+    """A slip of the pen would go unnoticed, and telegrams to another server."""
+    said = mysense("plugin", "jsonl", "-o", "jsnol.file=x", code=78).stderr
+    assert "[jsnol] file: expected an option of [jsonl], which runs alone, found 'jsnol'" in said
+
+
+def test_there_are_no_other_outputs(mysense):
+    """It is the one, and `--to` would be passed over."""
+    said = mysense("plugin", "jsonl", EXAMPLE, "--to", "csv", code=64).stderr
+    assert "unrecognized arguments: --to" in said
+
+
 def test_bad_line_is_said(jsonl, write):
     """A line that is refused makes it fail as replay does."""
     assert "in.jsonl:1: not JSON" in jsonl(write("in.jsonl", "nonsense"), code=1).stderr
