@@ -75,7 +75,8 @@ def _line(letter: dict[str, Any], args: argparse.Namespace) -> str:
         letter["telegram"] = telegram and telegram.to_json()
         return json.dumps(letter, ensure_ascii=False)
     output = letter["output"] or "(journal)"
-    return f"{letter['id']:6} {output:14} {letter['kit']} {letter['time']}: {letter['reason']}"
+    when = "" if letter["time"] is None else f" {letter['time']}"  # an input could not read it
+    return f"{letter['id']:6} {output:14} {letter['kit']}{when}: {letter['reason']}"
 
 
 def _held(view: View, args: argparse.Namespace) -> dict[str, int]:

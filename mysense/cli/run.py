@@ -9,7 +9,7 @@ from pathlib import Path
 from mysense import jsonlines
 from mysense.application import Application
 from mysense.cli import CONFIGURATION, FAILED
-from mysense.cli.common import Parser, load, rarely_collect, say
+from mysense.cli.common import Parser, load, rarely_collect, say, seconds
 from mysense.engine import Engine, Limits, stop_on_signals
 from mysense.errors import JournalError
 from mysense.journal import Journal
@@ -93,7 +93,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=seconds,
         default=60.0,
         metavar="SECONDS",
         help="with --once: give up when nothing could be delivered for so long (60)",

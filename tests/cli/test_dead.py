@@ -96,7 +96,7 @@ def test_what_an_input_refused_is_only_listed(mysense, tmp_path):
     conf = "[process]\nplugins = plugins\n[sub]\ninput = true\n[jsonl]\noutput = true\n"
     (tmp_path / "MySense.conf").write_text(conf)
     mysense("run", "--once")
-    assert "(journal)" in mysense("dead", "list").stdout
+    assert "(journal)      sub: line 4: it is odd" in mysense("dead", "list").stdout
     exported = mysense("dead", "export")
     assert exported.stdout == ""
     assert "is not a telegram and only listed: line 4: it is odd" in exported.stderr

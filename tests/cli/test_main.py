@@ -62,6 +62,7 @@ def test_unknown_verb_is_usage_with_a_guess(mysense, verb, guess):
         (["replay", "x", "--speed", "fast"], "expected a number above 0 or max, found 'fast'"),
         (["replay", "x", "--speed", "nan"], "expected a number above 0 or max, found 'nan'"),
         (["replay", "x", "--timeout", "-1"], "expected seconds above 0, found '-1'"),
+        (["run", "--once", "--timeout", "nan"], "expected seconds above 0, found 'nan'"),
         (["replay", "x", "--timeout", "inf"], "expected seconds above 0, found 'inf'"),
     ],
 )
