@@ -83,9 +83,9 @@ def needed(path: Path) -> int:
 
 
 def _settled(old: Tables) -> int:
-    """The number up to which telegrams may stay behind: every output has had them."""
+    """The number up to which telegrams may stay behind, if any: every output has had them."""
     cursors = [row[0] for row in old.listed("SELECT cursor FROM outputs")]
-    return max(0, min((n for n in cursors if isinstance(n, int)), default=0) - _NEWEST)
+    return min((n for n in cursors if isinstance(n, int)), default=0) - _NEWEST
 
 
 def clear(path: Path) -> None:

@@ -66,7 +66,7 @@ class Case:
     reason: str
     kept: str
     at: float
-    settled: int = 0
+    settled: int
 
     def __str__(self) -> str:
         return f"damaged ({self.reason}), kept as {self.kept}"
@@ -114,7 +114,7 @@ class _Filling:
         self._identities()
         self._keyed("hours")  # before what stays behind is added to it
         self._numbered("aside")  # before orphans are added to it
-        self._go_on("aside", 0)
+        self._go_on("aside")
         self._telegrams()
         for name in ("gaps", "events", "undated", "requests"):
             self._numbered(name)
@@ -136,12 +136,12 @@ class _Filling:
         again = "SELECT id, kit, label FROM sources INDEXED BY sqlite_autoindex_sources_1"
         self._insert("sources", ["id", "kit", "label"], self._old.listed(again))
         for rows in self._old.numbered("idents"):
-            self._idents([row[:3] for row in rows])
+            self._idents(rows)
         again = "SELECT id, NULL, body FROM idents INDEXED BY sqlite_autoindex_idents_1"
         self._idents(self._old.listed(again))
 
     def _idents(self, rows: list[Row]) -> None:
-        for number, source, body in rows:
+        for number, source, body, *_ in rows:
             key = whose(body)
             if key is not None and isinstance(number, int):
                 entry = (source if isinstance(source, int) else None, *key)
@@ -275,12 +275,12 @@ class _Filling:
         db.execute(NOTE, note(self._case.kept, saved, self._only_there(more)))
         return told
 
-    def _go_on(self, name: str, head: int) -> None:
+    def _go_on(self, name: str, *given: int) -> None:
         """See to it that numbers which were given are never given again."""
         db = self._db
         (most,) = db.execute(f"SELECT coalesce(max(rowid), 0) FROM {name}").fetchone()  # noqa: S608  # one of our own tables
         db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
-        last = max(most, head, self._numbers.get(name, 0))
+        last = max(most, *given, self._numbers.get(name, most))
         db.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, last))
 
     def _gaps(self) -> Counter[str]:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from mysense.journal import Journal, salvage
+from mysense.journal.formats import PAGE_SIZE
 from mysense.journal.salvage import clear, finish
 from mysense.journal.view import View
+from tests.journal.damaging import over
 from tests.pipeline import keys, telegram
 
 
@@ -203,6 +205,75 @@ def test_a_salvage_that_fails_leaves_all_as_it_was(journal, tmp_path, monkeypatc
         salvage.salvage(journal.path, "because", lambda: 86_400.0)
     beside = {path.name for path in tmp_path.iterdir()} - {"journal.db-wal", "journal.db-shm"}
     assert (journal.path.read_bytes(), beside) == (before, {"journal.db", "journal.db.lock"})
+
+
+def test_only_where_there_is_no_room_older_copies_go(journal, tmp_path, monkeypatch):
+    """Another error would not be helped by that."""
+    journal.close()
+    copy = tmp_path / "journal.db.damaged-19690101T000000Z"
+    copy.write_bytes(b"old")
+    monkeypatch.setattr(salvage, "fill", lambda *_: (_ for _ in ()).throw(sqlite3.Error("bad")))
+    with pytest.raises(sqlite3.Error, match="bad"):
+        salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    assert copy.exists()
+
+
+def test_so_much_room_is_needed(journal):
+    """As all there is takes, and a million bytes."""
+    sizes = [path.stat().st_size for path in (journal.path, log_of(journal))]
+    both = salvage.needed(journal.path)
+    journal.close()
+    assert both == sum(sizes) + 1_000_000
+    assert salvage.needed(journal.path) == journal.path.stat().st_size + 1_000_000
+
+
+def log_of(journal):
+    return journal.path.with_name("journal.db-wal")
+
+
+@pytest.mark.parametrize(
+    ("cursors", "limits", "left"),
+    [
+        ([2, 1], (0, 0), [2]),
+        ([2, 1], (0, 1), [1, 2]),
+        ([2, 2], (0, 0), []),
+        ([2, 2], (1, 0), [2]),
+        ([2, 0], (0, 0), [1, 2]),
+        ([], (0, 0), [1, 2]),
+    ],
+)
+def test_what_stays_behind_where_there_is_not_as_much(journal, monkeypatch, cursors, limits, left):
+    """What every output has had, but for the newest; nothing where there is."""
+    newest, more = limits
+    for name, cursor in zip("xy", cursors, strict=False):
+        journal.register(name)
+        with journal.transaction() as db:
+            db.execute("UPDATE outputs SET cursor = ? WHERE name = ?", (cursor, name))
+    journal.close()
+    monkeypatch.setattr(salvage, "_NEWEST", newest)
+    monkeypatch.setattr(salvage, "free", lambda _: salvage.needed(journal.path) + more)
+    salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    assert stored(journal.path) == [("a", at) for at in left]
+
+
+@pytest.mark.parametrize(
+    "name", ["sources", "sqlite_autoindex_sources_1", "idents", "sqlite_autoindex_idents_1"]
+)
+def test_who_measured_is_kept_twice(journal, name):
+    """In a table and its index; one will do, with all its numbers."""
+    with journal.transaction() as db:
+        db.execute("INSERT INTO sources VALUES (7, 'p_z', '')")  # the ledger of hours names it
+        journal.ids(telegram(5, "b", village="v").ident)
+    journal.close()
+    tables = ("SELECT * FROM sources ORDER BY id", "SELECT * FROM idents ORDER BY id")
+    with closing(sqlite3.connect(journal.path)) as db:
+        before = [db.execute(query).fetchall() for query in tables]
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        (root,) = db.execute(query, (name,)).fetchone()
+    over(journal.path, (root - 1) * PAGE_SIZE, bytes(PAGE_SIZE))
+    salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    with closing(sqlite3.connect(journal.path)) as db:
+        assert [db.execute(query).fetchall() for query in tables] == before
 
 
 def test_a_salvaged_journal_is_private(journal):
