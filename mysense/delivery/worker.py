@@ -213,7 +213,7 @@ class Delivery:
 
     def _filling(self, rows: list[Row], head: int) -> float:
         """Seconds to wait for more than `rows`; 0 where they are all there can be, or old."""
-        settings, age = self.publisher.settings, time.time() - rows[0].at
+        settings, age = self.publisher.settings, self._journal.now() - rows[0].at
         full = len(rows) >= settings.bufsize or rows[-1].seq < head  # its bytes cut it short
         if full or not 0 <= age < settings.flush:  # below 0: the clock was set back
             return 0.0
@@ -234,13 +234,13 @@ class Delivery:
     def _wanted(self, batch: Batch, rows: list[Row]) -> list[Row]:
         """Those of `rows` that this output is to have; the others are counted."""
         accepts, exclude = self.publisher.accepts, self._exclude
-        if not {row.telegram.kind for row in rows} <= accepts:
-            batch.excluded += [row for row in rows if row.telegram.kind not in accepts]
-            rows = [row for row in rows if row.telegram.kind in accepts]
-        if exclude:
-            batch.excluded += [row for row in rows if exclude.whole(row.telegram)]
-            rows = [row for row in rows if not exclude.whole(row.telegram)]
-        return rows
+        unwanted = {
+            row.seq
+            for row in rows
+            if row.telegram.kind not in accepts or (exclude and exclude.whole(row.telegram))
+        }
+        batch.excluded += [row for row in rows if row.seq in unwanted]
+        return [row for row in rows if row.seq not in unwanted] if unwanted else rows
 
     def _look_past(self, batch: Batch) -> bool:
         """Add telegrams behind a batch, to see whether they pass; returns whether there are."""

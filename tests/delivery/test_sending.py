@@ -14,7 +14,7 @@ from tests.delivery.answers import (
     states,
     wanted,
 )
-from tests.pipeline import Rig, Shelf, account, counts, telegram
+from tests.pipeline import Rig, Shelf, counts, telegram
 
 # -- retry later ----------------------------------------------------------------------------------
 
@@ -177,11 +177,3 @@ def test_points_have_no_ident_that_could_be_left_out(journal, tmp_path):
     assert [point.line() for batch in shelf.batches for point in batch] == [
         "cpu load=1.0 1000000000000000000"
     ]
-
-
-def test_what_an_output_does_not_take_is_counted_as_excluded(journal, rig):
-    """A telegram that comes with it arrives."""
-    one = rig()
-    journal.append([Point(Series("cpu"), {"time": 10**18, "load": 1.0}), telegram(1)])
-    one.settle()
-    assert (account(journal).excluded, one.shelf.got) == (1, [("a", 1)])

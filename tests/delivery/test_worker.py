@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from mysense.delivery import PROBE_EVERY
 from mysense.journal import Journal
 from mysense.journal.retention import trim
 from mysense.plugin import Misconfigured, RetryLater
+from mysense.points import Point, Series
 from tests.delivery.answers import (
     ask,
     closed_to,
@@ -17,7 +16,7 @@ from tests.delivery.answers import (
     refuse_all,
     wanted,
 )
-from tests.pipeline import Rig, Shelf, counts, keys, read_shelf, telegram
+from tests.pipeline import Rig, Shelf, account, counts, keys, read_shelf, telegram
 
 # -- the good way ---------------------------------------------------------------------------------
 
@@ -76,14 +75,34 @@ def test_new_travels_with_the_telegram(journal, rig, tmp_path):
 # -- flush ----------------------------------------------------------------------------------------
 
 
-def test_flush_waits_for_a_batch_to_fill(journal, rig):
-    """A batch that is young and not full waits for the rest of its time."""
+@pytest.mark.parametrize(
+    ("age", "waits"), [(0, 60), (0.25, 59.75), (59.5, 0.5), (60, None), (61, None), (-0.5, None)]
+)
+def test_flush_waits_for_a_batch_to_fill(tmp_path, age, waits):
+    """So long from the oldest in it on; not for a clock that was set back."""
+    now = [1_800_000_000.0]
+    journal = Journal(tmp_path / "journal.db", now=lambda: now[0])
+    one = Rig(journal, Shelf(tmp_path / "shelf.db", flush=60))
+    fill(journal, 3)
+    now[0] += age
+    pause = one.step()
+    assert (pause, one.shelf.got) == ((waits, []) if waits else (0, wanted(3)))
+    one.clock.now += waits or 0
+    now[0] += waits or 0
+    one.settle()
+    assert one.shelf.got == wanted(3)
+    one.close()
+    journal.close()
+
+
+def test_flush_says_how_long_there_is_to_wait(journal, rig):
+    """Also when it is asked again, and more came in."""
     one = rig(flush=60, bufsize=10)
     fill(journal, 3)
     assert 50 < one.step() <= 60
     one.clock.now += 20
+    fill(journal, 3, start=3)
     assert 30 < one.step() <= 40
-    assert one.shelf.batches == []
 
 
 def test_flush_sends_a_full_batch_at_once(journal, rig):
@@ -102,28 +121,6 @@ def test_flush_sends_at_once_what_bytes_limit(journal, rig):
     journal.append([telegram(at, text="x" * 600) for at in range(2)])
     one.step()
     assert [len(batch) for batch in one.shelf.batches] == [1]
-
-
-def test_flush_sends_when_the_oldest_is_old_enough(tmp_path):
-    """After `flush` seconds goes what is there."""
-    journal = Journal(tmp_path / "journal.db", now=lambda: time.time() - 61)
-    one = Rig(journal, Shelf(tmp_path / "shelf.db", flush=60))
-    fill(journal, 3)
-    one.settle()
-    assert one.shelf.got == wanted(3)
-    one.close()
-    journal.close()
-
-
-def test_flush_does_not_wait_for_a_clock_that_was_set_back(tmp_path):
-    """Telegrams from the future, after the clock was put right, are not kept until then."""
-    journal = Journal(tmp_path / "journal.db", now=lambda: time.time() + 10**6)
-    one = Rig(journal, Shelf(tmp_path / "shelf.db", flush=60))
-    fill(journal, 3)
-    one.settle()
-    assert one.shelf.got == wanted(3)
-    one.close()
-    journal.close()
 
 
 # -- receipts and restart -------------------------------------------------------------------------
@@ -173,6 +170,14 @@ def test_opened_again_it_is_told_the_newest_receipt(journal, rig):
     ask(one, "resume")
     one.settle()
     assert (one.shelf.opened, one.shelf.got[3:]) == ([None, "4"], [("b", 0), ("c", 0)])
+
+
+def test_what_an_output_does_not_take_is_counted_as_excluded(journal, rig):
+    """A telegram that comes with it arrives."""
+    one = rig()
+    journal.append([Point(Series("cpu"), {"time": 10**18, "load": 1.0}), telegram(1)])
+    one.settle()
+    assert (account(journal).excluded, one.shelf.got) == (1, [("a", 1)])
 
 
 # -- pauses --------------------------------------------------------------------------------------
@@ -304,6 +309,15 @@ def test_a_server_that_may_forget_is_asked_as_soon_as_nothing_is_left_to_send(jo
 
 
 # -- what the journal gives up under way ----------------------------------------------------------
+
+
+def test_what_was_given_up_is_not_waited_for(journal, rig):
+    """Whoever waits for the end does not wait for what is gone."""
+    one = rig()
+    fill(journal, 3)
+    trim(journal, 0.0, 30)
+    one.settle()
+    assert one.delivery.drained(journal.head)
 
 
 def test_telegrams_given_up_under_way_are_counted_once(journal, rig):
