@@ -205,7 +205,7 @@ def _transplant(number: int, size: int) -> None:
     that is shorter is as in an empty one: SQLite wants every table to begin somewhere.
     """
     empties = [_empty(size, order) for order in orders()]
-    empty, _ = max(empties, key=lambda one: _fits(number, *one))
+    empty = max(empties, key=lambda one: _fits(number, one, size))
     os.pwrite(number, empty[:size], 0)
     end = os.fstat(number).st_size
     os.pwrite(number, empty[end:], end)
@@ -222,16 +222,15 @@ def _below(first: bytes) -> list[int]:
     return [108, *struct.unpack(f">{cells}H", first[112 : 112 + 2 * cells])]
 
 
-def _fits(number: int, empty: bytes, starts: list[int]) -> int:
+def _fits(number: int, empty: bytes, size: int) -> int:
     """How many tables and indexes of an empty journal begin with a page of that kind in a file."""
-    return sum(_read(number, at, 1) in _KINDS[empty[at]] for at in starts)
+    starts = range(0, len(empty), size)
+    return sum(_read(number, at, 1) in _KINDS.get(empty[at], ()) for at in starts)
 
 
-def _empty(size: int, order: list[str]) -> tuple[bytes, list[int]]:
-    """An empty journal, and where its tables and indexes begin."""
+def _empty(size: int, order: list[str]) -> bytes:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         db.execute(f"PRAGMA page_size = {size}")
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         create(db, order)
-        roots = db.execute("SELECT rootpage FROM sqlite_schema").fetchall()
-        return db.serialize(), [(root - 1) * size for (root,) in roots]
+        return db.serialize()

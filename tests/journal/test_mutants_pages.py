@@ -536,12 +536,13 @@ def test_a_header_that_is_wrong_about_the_file(tmp_path, told):
     assert tables(tmp_path / "copy.db") == before
 
 
-def test_tables_that_were_made_in_another_order(tmp_path):
+@pytest.mark.parametrize("told", [3, 0xFF00_0000])
+def test_tables_that_were_made_in_another_order(tmp_path, told):
     """Where the first page is whole it is believed, whatever its header says."""
     backwards = orders()[0][::-1]
     indexes = [text for text in backwards if "CREATE TABLE" not in text]
     path = made(tmp_path, PAGE_SIZE, [text for text in backwards if text not in indexes] + indexes)
     before = tables(path)
-    damage(path, 28, struct.pack(">III", 3, 4, 5))
+    damage(path, 28, struct.pack(">III", told, 4, 5))
     rescue(path, tmp_path / "copy.db")
     assert tables(tmp_path / "copy.db") == before
