@@ -45,7 +45,8 @@ class Opening:
     now: Callable[[], float]
     page_size: int
     log_pages: int
-    _in_vain: int = attrs.field(default=-_MORE, init=False)  # bytes free when there was no room
+    _in_vain: int | None = attrs.field(default=None, init=False)
+    """How many bytes were free when that was no room for a salvage."""
 
     def first(self, *, used: bool) -> sqlite3.Connection:
         """The first connection; what is damaged is salvaged before.
@@ -133,7 +134,7 @@ class Opening:
                 waits until there is more.
             JournalError: it cannot be saved.
         """
-        if free(self.path.parent) < self._in_vain + _MORE:
+        if self._in_vain is not None and free(self.path.parent) < self._in_vain + _MORE:
             raise Hindered(f"journal {self.path} is damaged ({reason}), {self._room}")
         _log.error("journal %s is damaged: %s; saving what is whole", self.path, reason)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -13,6 +14,7 @@ import pytest
 
 from mysense.errors import JournalError
 from mysense.journal import Journal, file, opening
+from mysense.journal.disk import Hindered
 from mysense.journal.view import View
 from tests.pipeline import keys, telegram
 
@@ -384,3 +386,57 @@ def test_what_keeps_a_foreign_file_from_being_looked_into_is_said(path, monkeypa
     monkeypatch.setattr(opening, "rescue", fail)
     with pytest.raises(JournalError, match="No space left"):
         Journal(path)
+
+
+def without_room(journal, monkeypatch, wrong):
+    """How a journal is opened where a salvage fails, and what it was given to try."""
+    room, tried = [0], []
+
+    def fail(*_):
+        tried.append(room[0])
+        raise wrong
+
+    monkeypatch.setattr(opening, "salvage", fail)
+    monkeypatch.setattr(opening, "free", lambda _: room[0])
+    return opening.Opening(journal.path, lambda: 0.0, 4096, 250), room, tried
+
+
+def test_a_salvage_without_room_waits_for_more(journal, monkeypatch):
+    """Each try wears the disk; it is said how much is wanted, each time."""
+    wrong = OSError(errno.ENOSPC, "No space left")
+    one, room, tried = without_room(journal, monkeypatch, wrong)
+    for free in (0, 0, 63_999, 64_000, 127_999, 128_000):
+        room[0] = free
+        with pytest.raises(Hindered, match=f"{free / 1e6:.1f} MB are free and 1.0 MB are enough"):
+            one.salvage("torn")
+    assert tried == [0, 64_000, 128_000]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hindered"),
+    [(OSError(errno.EIO, "failed"), True), (sqlite3.DatabaseError("no such table"), False)],
+)
+def test_a_salvage_that_fails_otherwise_is_tried_again_at_once(
+    journal, monkeypatch, wrong, hindered
+):
+    """Only what is of the disk is waited for."""
+    one, _, tried = without_room(journal, monkeypatch, wrong)
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"cannot be saved: .*(failed|no such)") as told:
+            one.salvage("torn")
+        assert isinstance(told.value, Hindered) is hindered
+    assert tried == [0, 0]
+
+
+def test_a_lock_that_cannot_be_written_is_let_go_of(path, monkeypatch):
+    """The disk is full; later another engine may take it."""
+    sign = opening.sign
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left")
+
+    monkeypatch.setattr(opening, "sign", fail)
+    with pytest.raises(Hindered, match="No space left"):
+        Journal(path)
+    monkeypatch.setattr(opening, "sign", sign)
+    Journal(path).close()
