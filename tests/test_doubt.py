@@ -75,6 +75,29 @@ def test_after_a_start_of_the_server_it_is_sent_again(rig, journal):
     assert "3 are sent again" in event["text"]
 
 
+def test_a_journal_that_fails_meanwhile_forgets_nothing(rig, journal):
+    """That it was looked and that it is sent again are one."""
+    begin(rig, journal)
+    rig.shelf.start = "two"
+    rig.clock.now += LOOK_EVERY
+    with journal.transaction() as db:
+        db.execute(
+            "CREATE TRIGGER full BEFORE UPDATE OF cursor ON outputs WHEN new.cursor < old.cursor"
+            " BEGIN SELECT raise(ABORT, 'full'); END"
+        )
+    rig.settle()
+    done = rig.delivery.drained(journal.head)
+    rig.close()
+    with journal.transaction() as db:
+        db.execute("DROP TRIGGER full")
+    again = Forgetful(rig.shelf.file)
+    again.start = "two"
+    other = Rig(journal, again)
+    other.settle()
+    assert (done, times(again)) == (False, [0, 1, 2, 3, 4, 5, 3, 4, 5])
+    other.close()
+
+
 def test_also_when_the_kit_was_started_again_meanwhile(rig, journal, tmp_path):
     """The journal knows what is doubted, and which start it was."""
     begin(rig, journal)

@@ -88,7 +88,12 @@ class Doubt:
         found = self._found
         if found is None or not (self._clock() >= self._look_at or (idle and self._sent)):
             return None
-        self._look_at, self._sent = self._clock() + LOOK_EVERY, False
+        self._look_at = self._clock() + LOOK_EVERY
+        back = self._compare(found)
+        self._sent = False
+        return back
+
+    def _compare(self, found: Doubtful) -> int | None:
         epoch = self._epoch()
         if epoch is None or epoch == found.epoch:
             return None
@@ -96,8 +101,10 @@ class Doubt:
             self._keep(None)
             return None
         self._log.warning("the server was started again: what it may have forgotten is sent again")
-        self._keep(attrs.evolve(found, epoch=epoch))
-        return kept.rewind(self._journal, self._name, found.cursor, found.released)
+        found = attrs.evolve(found, epoch=epoch)
+        back = kept.rewind(self._journal, self._name, found)
+        self._found = found
+        return back
 
     def _epoch(self) -> str | None:
         """Which start of the other side it is; None where it cannot be told now."""

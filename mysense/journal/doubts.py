@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sqlite3
 
 import attrs
 
@@ -52,36 +52,35 @@ def doubtful(journal: Journal, output: str) -> Doubtful | None:
 def keep(journal: Journal, output: str, found: Doubtful | None) -> None:
     """Keep it, or None to be certain again."""
     with journal.transaction() as db:
-        db.execute("DELETE FROM meta WHERE key = ?", (_key(output),))
-        if found is not None:
-            entry = (_key(output), json.dumps(attrs.asdict(found)))
-            db.execute("INSERT INTO meta (key, value) VALUES (?, ?)", entry)
+        _keep(db, output, found)
 
 
-def rewind(
-    journal: Journal, output: str, cursor: int, released: Mapping[str, float] | None = None
-) -> int:
-    """Set an output back, so that what it has acknowledged is sent again.
+def _keep(db: sqlite3.Connection, output: str, found: Doubtful | None) -> None:
+    db.execute("DELETE FROM meta WHERE key = ?", (_key(output),))
+    if found is not None:
+        entry = (_key(output), json.dumps(attrs.asdict(found)))
+        db.execute("INSERT INTO meta (key, value) VALUES (?, ?)", entry)
 
-    Args:
-        journal: open for writing.
-        output: its name.
-        cursor: where to.
-        released: of which kits what came before that is sent again too, and since when.
+
+def rewind(journal: Journal, output: str, found: Doubtful) -> int:
+    """Set an output back, so that what it has acknowledged is sent again; and keep `found`.
+
+    Both or neither: what is kept of another start of the server is that all of this was done.
 
     Returns:
         its cursor, which is not before what was let go of since.
     """
     with journal.transaction() as db:
+        _keep(db, output, found)
         (now,) = db.execute("SELECT cursor FROM outputs WHERE name = ?", (output,)).fetchone()
         (first,) = db.execute("SELECT min(seq) FROM telegrams").fetchone()
-        cursor = min(now, max(cursor, now if first is None else first - 1))
+        cursor: int = min(now, max(found.cursor, now if first is None else first - 1))
         span = "SELECT count(*) FROM telegrams WHERE seq > ? AND seq <= ?"
         (count,) = db.execute(span, (cursor, now)).fetchone()
         aside = db.execute(_ASIDE, (output, cursor, now)).rowcount
         more = sum(
             db.execute(_RELEASED, (output, kit, since, cursor)).rowcount
-            for kit, since in (released or {}).items()
+            for kit, since in found.released.items()
         )
         db.execute(
             "UPDATE outputs SET cursor = ?, acknowledged = max(0, acknowledged - ?) WHERE name = ?",
