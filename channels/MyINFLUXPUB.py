@@ -175,8 +175,8 @@ class InfluxPub(Publisher[InfluxPubSettings]):
                 good = good and finding.good
                 yield finding
             if good:
-                create = self.settings.create
-                yield from check_writing(server, self.settings.where, create=create)
+                create, where = self.settings.create, self.settings.where
+                yield from check_writing(server, where, create=create, kits=self.kits)
         finally:
             server.close()
 

@@ -208,6 +208,11 @@ class Application:
         """The SUB inputs that are switched on."""
         return [self.subscriber(c.section) for c in self._on(Subscriber)]
 
+    @property
+    def samples(self) -> bool:
+        """Whether this kit measures."""
+        return _samples(self.configured)
+
     def _on(self, of: type[Plugin[Any]]) -> list[Configured]:
         return [c for c in self.configured if c.on and issubclass(c.plugin, of)]
 

@@ -7,8 +7,10 @@ told and costs no telegram: the engine runs without.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import re
+import socket
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from mysense import __version__
 from mysense.errors import JournalError
 from mysense.journal.summary import OutputSummary, outputs
 from mysense.journal.view import View
+from mysense.plugin import Finding
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from mysense.engine import Engine
 
 MOST_KITS = 1000  # with a figure of their own: those that were heard last
+_PATIENCE = 5.0  # seconds for an answer, of which so many bytes are read
+_MOST = 100_000
 _LOOPBACK = "127.0.0.1"
 _ADDRESS = re.compile(r"(?:(?P<host>[A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]):)?(?P<port>[0-9]{1,5})")
 _KITS = (  # the index has the newest of each source at its end
@@ -105,6 +110,43 @@ def _start(where: str, engine: Engine) -> Any:
         return None
     _log.info("metrics at http://%s:%d/metrics", f"[{host}]" if ":" in host else host, port)
     return server
+
+
+def findings(where: str) -> Iterator[Finding]:
+    """For `mysense check`: could scrapes be answered at `where`?"""
+    if not where:
+        return
+    if importlib.util.find_spec("prometheus_client") is None:
+        what = f"metrics = {where}: the package prometheus-client is missing"
+        yield Finding(False, what, "install mysense[metrics], or remove the option")
+        return
+    host, port = address(where)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as wrong:
+        if _answers(url):
+            yield Finding(True, f"{url} is answered by an engine that runs")
+            return
+        fix = "another port, or an address of this machine; `ss -ltnp` shows who has which"
+        why = (wrong.strerror or str(wrong)).partition(" (")[0]
+        yield Finding(False, f"metrics = {where}: {why}", fix)
+    else:
+        yield Finding(True, f"{url} can be answered")
+
+
+def _answers(url: str) -> bool:
+    """Whether MySense answers there."""
+    import urllib.request  # who runs an engine does not need it
+    from http.client import HTTPException
+
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(url, timeout=_PATIENCE) as answer:
+            return b"mysense_info" in answer.read(_MOST)
+    except (OSError, HTTPException):
+        return False
 
 
 class Collector:

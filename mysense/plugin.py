@@ -19,7 +19,7 @@ from mysense.excluding import not_excludable
 from mysense.options import Interval, option
 from mysense.points import Measured
 from mysense.privacy import not_omittable
-from mysense.telegram import DAY, Telegram
+from mysense.telegram import DAY, Ident, Telegram
 
 Position = Mapping[str, Any]
 """How far an input has read: JSON values by key. The journal writes only entries that changed."""
@@ -265,6 +265,8 @@ class Publisher(Plugin[S]):
     direction = "output"
     mixed: ClassVar[bool] = False
     accepts: ClassVar[frozenset[str]] = frozenset({Telegram.kind})
+    kits: Sequence[Ident] = ()
+    """Whose telegrams are expected, as far as that is known; set before `check` alone."""
 
     def open(self, receipt: str | None) -> None:
         """Get ready. `receipt` is what `publish` last returned and the journal has kept."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import socket
 import sys
 import urllib.request
-from contextlib import closing
+from contextlib import closing, contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mysense import metrics
 from mysense.engine import Engine
 from mysense.journal import Journal
-from mysense.metrics import address, not_address, served
+from mysense.metrics import address, findings, not_address, served
 from mysense.plugin import Refused
 from tests.pipeline import Feed, Shelf, telegram
 
@@ -159,3 +162,43 @@ def test_an_address_without_a_host_is_the_loopback(text, expected):
 def test_what_is_no_address_is_refused(text):
     """With what it may look like."""
     assert "host:port" in not_address(text)
+
+
+@contextmanager
+def http_server(port):
+    """Something else that answers there."""
+    handler = partial(SimpleHTTPRequestHandler, directory="/nonexistent")
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+def good(where):
+    """Whether `check` finds an address good, and what it says of it."""
+    return [(one.good, one.what) for one in findings(where)]
+
+
+def test_check_tries_the_address(port):
+    """It is free, and left free."""
+    for _ in range(2):
+        assert good(f":{port}") == [(True, f"http://127.0.0.1:{port}/metrics can be answered")]
+    assert good("") == []
+
+
+def test_check_finds_an_address_that_somebody_else_has(port):
+    """Or that is none of this machine."""
+    with http_server(port):
+        ((is_good, what),) = good(f":{port}")
+    assert (is_good, what) == (False, f"metrics = :{port}: Address already in use")
+    ((is_good, what),) = good(f"192.0.2.1:{port}")
+    assert (is_good, "assign" in what) == (False, True)
+
+
+def test_check_beside_a_running_engine(engine, port):
+    """It is the engine that has the address."""
+    with served(f":{port}", engine):
+        ((is_good, what),) = good(f":{port}")
+    assert (is_good, "is answered by an engine that runs" in what) == (True, True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mysense import metrics
 from mysense.application import Application, Configured, JournalSettings
 from mysense.cli import FAILED
 from mysense.cli.common import Parser, configuration, load, say
@@ -17,9 +19,13 @@ from mysense.journal.copies import NOTES, copies
 from mysense.journal.disk import free
 from mysense.journal.pages import beside
 from mysense.journal.view import View
-from mysense.plugin import Finding, Sensor
+from mysense.plugin import Finding, Publisher, Sensor
 from mysense.sampling import Sampling
+from mysense.settings import SettingsError
+from mysense.telegram import Ident
 from mysense.trust import day
+
+_KITS = 20  # of those in the journal
 
 
 def main(words: list[str]) -> int:
@@ -30,9 +36,11 @@ def main(words: list[str]) -> int:
     application = load(args)
     failures = _tell("settings", [Finding(good=True, what="no faults")])
     failures += _tell("journal", _journal(application.journal))
+    failures += _tell("process", metrics.findings(application.process.metrics))
+    kits = _kits(application)
     for configured in application.configured:
         if configured.on:
-            failures += _tell(configured.section, _plugin(configured))
+            failures += _tell(configured.section, _plugin(configured, kits))
     if any(c.on and issubclass(c.plugin, Sensor) for c in application.configured):
         failures += _tell("kit", _kit(application))
     failures += _tell("engine", _engine(application))
@@ -51,16 +59,30 @@ def _tell(name: str, findings: Iterable[Finding]) -> int:
     return failures
 
 
-def _plugin(configured: Configured) -> Iterator[Finding]:
+def _plugin(configured: Configured, kits: Sequence[Ident]) -> Iterator[Finding]:
     """What the plugin finds; a fault in it is a finding too, and does not end the check."""
     try:
         with configured.make() as plugin:
+            if isinstance(plugin, Publisher):
+                plugin.kits = kits
             yield from plugin.check()
     except MySenseError as wrong:
         yield Finding(False, str(wrong), f"see the page of this plugin: {_page(configured)}")
     except Exception as wrong:  # noqa: BLE001  # a plugin's fault may not hide what the others find
         what = f"a fault in this plugin, {type(wrong).__name__}: {wrong}"
         yield Finding(False, what, "tell those who wrote it, with this line")
+
+
+def _kits(application: Application) -> list[Ident]:
+    """Whose telegrams go out from here: this kit's, and those that came in last."""
+    found = []
+    if application.samples:
+        with suppress(SettingsError):  # which is told elsewhere
+            found.append(application.ident())
+    with suppress(JournalError, sqlite3.Error), View(application.journal.path) as view:
+        rows = view.all("SELECT ident FROM kits ORDER BY ident DESC LIMIT ?", _KITS)
+        found += [view.ident(row["ident"]) for row in rows]
+    return [ident for ident in found if isinstance(ident, Ident)]
 
 
 def _page(configured: Configured) -> str:

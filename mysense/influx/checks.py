@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from http import HTTPStatus as Http
+from typing import Any
 
 from mysense.errors import MySenseError
 from mysense.influx.answers import Answer, told_apart
 from mysense.influx.http import Server
 from mysense.influx.layouts import ORG_BUCKET, Layout, Place
+from mysense.influx.naming import NameRefused
 from mysense.influx.verdicts import Asked, verdict
 from mysense.plugin import Finding, Misconfigured, RetryLater
+from mysense.telegram import Ident
 
 FEW = 20  # databases that are tried
+_PAGE = 100  # entries of a list at once; the server gives no more
+_EMPTY = 2  # pages after which a list is believed to be at its end
 _FOREIGN = (Http.BAD_REQUEST, Http.NOT_FOUND, Http.METHOD_NOT_ALLOWED)  # it has no such API
 _DENIED = (Http.UNAUTHORIZED, Http.FORBIDDEN)
 
@@ -86,9 +92,8 @@ def buckets(server: Server, org: str = "") -> list[tuple[str, str]]:
     Raises:
         Answer, RetryLater
     """
-    params = {"limit": "100"} | ({"org": org} if org else {})
     try:
-        found = server.call("GET", "api/v2/buckets", params)["buckets"]
+        found = listed(server, "buckets", {"org": org} if org else {})
     except (KeyError, TypeError):
         raise RetryLater(f"{server}: buckets were not listed by InfluxDB") from None
     except Answer as answer:
@@ -98,22 +103,59 @@ def buckets(server: Server, org: str = "") -> list[tuple[str, str]]:
     return [(each["name"], each["orgID"]) for each in found if not each["name"].startswith("_")]
 
 
-def check_writing(server: Server, layout: Layout, *, create: bool) -> Iterator[Finding]:
-    """May what is missing be created, and what is there be written? Writes nothing."""
+def listed(server: Server, kind: str, params: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Every entry of a list of the API that may be seen: "buckets" or "orgs".
+
+    It comes in pages, from which is left out what may not be seen. So the end is known only where
+    some pages are empty.
+
+    Raises:
+        Answer, RetryLater: it is not listed; the latter where that was not InfluxDB's.
+    """
+    found: list[dict[str, Any]] = []
+    offset = empty = 0
+    while empty < _EMPTY:
+        page = {"limit": str(_PAGE)} | ({"offset": str(offset)} if offset else {})
+        some = (server.call("GET", f"api/v2/{kind}", {**params, **page}) or {}).get(kind)
+        if some is None:
+            raise RetryLater(f"{server}: {kind} were not listed by InfluxDB")
+        found += some
+        empty = 0 if some else empty + 1
+        offset += _PAGE
+    return found
+
+
+def check_writing(
+    server: Server, layout: Layout, *, create: bool, kits: Iterable[Ident] = ()
+) -> Iterator[Finding]:
+    """May what is missing be created, and what is there be written? Writes nothing.
+
+    Args:
+        server: that answers.
+        layout: which kit goes where.
+        create: whether what is missing is to be created.
+        kits: whose telegrams are expected; else those are tried that can be seen.
+    """
     try:
-        places = list(_places(server, layout))
+        places = list(dict.fromkeys([*_expected(layout, kits), *_places(server, layout)]))
         may_create = _may_create(server, layout) if create else None
         answers = {place: _refusal(server, place) for place in places}
     except (Answer, RetryLater) as wrong:
         yield Finding(False, f"{server}: {wrong}", "see above")
         return
     noun = "databases" if server.known_api == 1 else "buckets"
+    if not places:
+        what = f"sees no {noun}, so whether it may write to some shows with the first telegram"
+        yield Finding(True, f"{server.who} {what}")
     missing = [place for place, answer in answers.items() if _is(answer, Http.NOT_FOUND)]
     if may_create is not None and (layout.name != "shared" or missing):
         what = f"may create {noun} for new kits" if not missing else f"may create {_names(missing)}"
         fix = f"let an administrator create the {noun} and set create = false, or use its "
         fix += "user" if server.known_api == 1 else "token"
         yield Finding(may_create, what, "" if may_create else fix)
+    elif missing and create:
+        what = f"{_names(missing)}: not there yet; whether {server.who} may create that"
+        yield Finding(True, f"{what} shows with the first telegram")
     elif missing:
         yield Finding(False, f"{_names(missing)}: not there", "create it, or set create = true")
     for place, answer in answers.items():
@@ -143,6 +185,12 @@ def _may_not(server: Server, place: Place, answer: Answer) -> Finding:
     return Finding(False, what, "set a token that may, where kits of this station go there")
 
 
+def _expected(layout: Layout, kits: Iterable[Ident]) -> Iterator[Place]:
+    for ident in kits:
+        with suppress(NameRefused):  # its telegrams are dead letters, wherever they go
+            yield layout.place(ident)
+
+
 def _places(server: Server, layout: Layout) -> Iterator[Place]:
     """Where telegrams could go: the one database of all, or some of those that are there."""
     if layout.name == "shared":
@@ -159,8 +207,7 @@ def _places(server: Server, layout: Layout) -> Iterator[Place]:
 
 
 def _orgs(server: Server) -> list[str]:
-    found = server.call("GET", "api/v2/orgs", {"limit": "100"})
-    return [str(each["name"]) for each in (found or {}).get("orgs", ())]
+    return [str(each["name"]) for each in listed(server, "orgs", {})]
 
 
 def _may_create(server: Server, layout: Layout) -> bool | None:

@@ -8,7 +8,7 @@ import attrs
 
 from mysense.influx.ahead import Ahead
 from mysense.influx.answers import Answer, told_apart
-from mysense.influx.checks import FEW, buckets
+from mysense.influx.checks import FEW, buckets, listed
 from mysense.influx.cursor import Cursor, Reach
 from mysense.influx.databases import Databases
 from mysense.influx.hints import address, statement
@@ -96,19 +96,19 @@ class Inspection:
 
     def _orgs(self, server: Server) -> list[str]:
         try:
-            listed = server.call("GET", "api/v2/orgs", {"limit": "100"})
-        except Answer:  # a user of the 1.x API, or a token that may not
+            found = listed(server, "orgs", {})
+        except (Answer, RetryLater):  # a user of the 1.x API, or a token that may not
             return []
-        return [str(each["name"]) for each in (listed or {}).get("orgs", ())]
+        return [str(each["name"]) for each in found]
 
     def _buckets(self, server: Server) -> Iterator[str]:
         """The databases by whose names buckets are called, as far as those are to be read."""
         try:
-            listed = buckets(server, self.settings.org)
+            found = buckets(server, self.settings.org)
         except Answer:
             return
         rp = self.reach.rp
-        for bucket, _ in listed:
+        for bucket, _ in found:
             name, _, policy = bucket.partition("/")
             if policy in {"", rp} and self.databases.is_wanted(name):
                 yield name

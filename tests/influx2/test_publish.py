@@ -6,10 +6,13 @@ import time
 
 import pytest
 
+from channels.MyINFLUXPUB import PLUGIN
+from mysense.influx.checks import buckets
+from mysense.influx.http import Server
 from mysense.options import Secret
 from mysense.plugin import Hold, Refused, RetryLater, Unacceptable
 from mysense.telegram import Telegram
-from tests.influx.publishing import NOW, bad, batch, kit, published
+from tests.influx.publishing import NOW, bad, batch, kit, published, settings
 
 pytestmark = pytest.mark.influx2
 WEEK = 604_800
@@ -391,3 +394,54 @@ def test_check_of_the_shared_bucket(influx2, org, bucket, project):
     (found,) = bad(influx2.port, database=f"{project}-all", **given)
     assert found.what == f"{project}-all: not there"
     assert bad(influx2.port, database=bucket["name"], **given) == []
+
+
+def checked(port, project, **options):
+    """What `check` says of writing, with the kit `<project>_s` expected."""
+    with PLUGIN(settings(port, **options), "influxpub") as publisher:
+        publisher.kits = (kit(project),)
+        return [(one.good, one.what) for one in publisher.check()][-1:]
+
+
+def test_check_tries_the_kits_own_bucket(influx2, org, bucket, project):
+    """A token that only writes sees no bucket; that of the kit is known without."""
+    good = checked(influx2.port, project, **writer(influx2, org, bucket))
+    assert good == [(True, "may write to 1 buckets")]
+    other = influx2.bucket(org, f"{project}_other")
+    found = checked(influx2.port, project, **writer(influx2, org, other))
+    what = f"may not write to bucket {bucket['name']} of organisation {project}"
+    assert found == [(False, what)]
+
+
+def test_check_says_where_it_could_try_nothing(influx2, org, bucket, project):
+    """Silence would be taken for a yes."""
+    given = writer(influx2, org, bucket)
+    found = [one.what for one in PLUGIN(settings(influx2.port, **given)).check()]
+    assert "sees no buckets, so whether it may write to some shows with the first" in found[-1]
+
+
+def test_check_of_a_bucket_that_is_not_there_yet(influx2, org, bucket, project):
+    """Whether it may be made nobody can know; where it is not to be, it has to be there."""
+    influx2.bucket(org, "x")
+    options = {"api": "2", "org": project}
+    token = influx2.authorize(org, ("write", bucket), ("read", bucket))
+    given = options | {"token": Secret(token), "create": False}
+    with PLUGIN(settings(influx2.port, **given), "influxpub") as publisher:
+        publisher.kits = (kit(project, "new"),)
+        wrong = [one.what for one in publisher.check() if not one.good]
+    assert wrong == [f"{project}_new: not there"]
+
+
+def test_lists_are_read_to_their_end(fake2):
+    """They come in pages of a hundred, and of a page what may not be seen is left out."""
+    org = fake2.org("many")
+    made = [fake2.bucket(org, f"many_{number:03}") for number in range(230)]
+    every = {"api": "2", "org": "many", "token": Secret(fake2.token)}
+    few = every | {"token": Secret(fake2.authorize(org, ("read", made[3]), ("read", made[229])))}
+    found = []
+    for options in (every, few):
+        server = Server(settings(fake2.port, **options))
+        server.open()
+        found.append([name for name, _ in buckets(server, "many")])
+        server.close()
+    assert [len(found[0]), found[1]] == [230, ["many_003", "many_229"]]
