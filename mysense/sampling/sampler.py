@@ -158,7 +158,8 @@ class Sampler:
 
     def _stopped(self, kind: str, reason: str) -> float:
         self.stopped = self._reason = reason
-        self._log.error("%s; this sensor is %s, the others go on", reason, kind)
+        level = logging.INFO if kind == "finished" else logging.ERROR
+        self._log.log(level, "%s; this sensor is %s, the others go on", reason, kind)
         self._report(self.name, kind, reason)
         return 0.0
 

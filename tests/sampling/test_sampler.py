@@ -95,13 +95,17 @@ def test_gone_closes_and_opens_again():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "kind"), [(Misconfigured("no pin 99"), "stopped"), (Finished("end"), "finished")]
+    ("wrong", "kind", "level"),
+    [(Misconfigured("no pin 99"), "stopped", "ERROR"), (Finished("end"), "finished", "INFO")],
 )
-def test_what_cannot_go_on_stops(wrong, kind):
-    """And says why, once."""
+def test_what_cannot_go_on_stops(wrong, kind, level, caplog):
+    """And says why, once; the end of a recording is no error."""
+    caplog.set_level("INFO")
     one = sampler(wrong)
     one.run(threading.Event())
-    assert (one.stopped, one.told) == (str(wrong), [("thermo", kind, str(wrong))])
+    told = [("thermo", kind, str(wrong))]
+    assert (one.told, [line.levelname for line in caplog.records]) == (told, [level])
+    assert one.stopped == str(wrong)
 
 
 @pytest.mark.parametrize(
