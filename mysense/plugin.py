@@ -22,7 +22,11 @@ from mysense.privacy import not_omittable
 from mysense.telegram import DAY, Ident, Telegram
 
 Position = Mapping[str, Any]
-"""How far an input has read: JSON values by key. The journal writes only entries that changed."""
+"""How far an input has read: JSON values by key.
+
+The journal writes only entries that changed. An entry that has is a new value, and not the old one
+with something changed deep within: of thousands only those are looked at that are other objects.
+"""
 
 
 class Transient(MySenseError, OSError):

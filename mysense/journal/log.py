@@ -10,6 +10,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from copy import copy
 from itertools import chain, groupby
 from operator import attrgetter
 from pathlib import Path
@@ -36,6 +37,7 @@ ASIDE = (
     "INSERT INTO aside (output, state, kit, time, ident, new, at, reason, data)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_NEW = object()  # no value of an entry
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -86,6 +88,7 @@ class Log(File):
         self._last: dict[str, int] = dict(self._db.execute("SELECT kit, ident FROM kits"))
         (head,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM telegrams").fetchone()
         self._head = int(head)
+        self._positions: dict[str, dict[str, Any]] = {}  # of each input, as they were committed
         super()._remember()
 
     def forget(self) -> None:
@@ -115,16 +118,19 @@ class Log(File):
             position: its new position; entries equal to those kept are not written again.
             also: what else is done in this transaction.
         """
-        with self.transaction() as db:
-            for item in items:
-                if isinstance(item, Refusal):
-                    self._refuse_text(source, item)
-            telegrams = [item for item in items if not isinstance(item, Refusal)]
-            stored, repeats = self._insert_all(db, telegrams)
-            if position is not None:
-                self._keep_position(db, source, position)
-            if also is not None:
-                also(db)
+        with self._lock:
+            with self.transaction() as db:
+                for item in items:
+                    if isinstance(item, Refusal):
+                        self._refuse_text(source, item)
+                telegrams = [item for item in items if not isinstance(item, Refusal)]
+                stored, repeats = self._insert_all(db, telegrams)
+                if position is not None:
+                    kept = self._keep_position(db, source, position)
+                if also is not None:
+                    also(db)
+            if position is not None:  # only what is committed is what is kept
+                self._positions[source] = kept
         if stored:
             self._acknowledged = max(self._acknowledged, self.head)
             self.wake()
@@ -218,13 +224,25 @@ class Log(File):
         entry = ("", "dead", source, None, None, None, self.now(), reason, text)
         self._db.execute(ASIDE, entry)
 
-    def _keep_position(self, db: sqlite3.Connection, source: str, position: Position) -> None:
-        kept = dict(db.execute("SELECT key, value FROM positions WHERE input = ?", (source,)))
-        texts = {key: _encode(value) for key, value in position.items()}
-        changed = [(source, key, text) for key, text in texts.items() if kept.get(key) != text]
-        gone = [(source, key) for key in kept.keys() - texts.keys()]
-        db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", changed)
-        db.executemany("DELETE FROM positions WHERE input = ? AND key = ?", gone)
+    def _keep_position(
+        self, db: sqlite3.Connection, source: str, position: Position
+    ) -> dict[str, Any]:
+        """Write the entries that have changed; returns all, to be remembered when committed.
+
+        Of a thousand kits few move at a time: the others are neither read nor encoded.
+        """
+        kept = self._positions.pop(source, None)
+        if kept is None:
+            kept = _as_written(db, source, position)
+        moved = {key: value for key, value in position.items() if kept.get(key, _NEW) != value}
+        gone = kept.keys() - position.keys()
+        entries = [(source, key, _encode(value)) for key, value in moved.items()]
+        db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", entries)
+        query = "DELETE FROM positions WHERE input = ? AND key = ?"
+        db.executemany(query, [(source, key) for key in gone])
+        for key in gone:
+            del kept[key]
+        return kept | {key: copy(value) for key, value in moved.items()}
 
     def note(self, who: str, kind: str, text: str, time: int | None = None) -> None:
         """Write an event down, where it belongs to one with the telegram's time."""
@@ -260,6 +278,15 @@ class Log(File):
                 self._grown.notify_all()
             finally:
                 self._lock.release()
+
+
+def _as_written(db: sqlite3.Connection, source: str, position: Position) -> dict[str, Any]:
+    """What is kept of an input: the entries of `position` where they are as they were written."""
+    rows = db.execute("SELECT key, value FROM positions WHERE input = ?", (source,))
+    return {
+        key: copy(position[key]) if key in position and _encode(position[key]) == text else _NEW
+        for key, text in rows
+    }
 
 
 def storable(text: str) -> str:
