@@ -108,6 +108,7 @@ class _Filling:
         self._rejected = False  # whether some row made no sense
         sequence = dict(row for row in old.listed("SELECT * FROM sqlite_sequence") if len(row) == 2)
         self._numbers = {name: n for name, n in sequence.items() if isinstance(n, int) and n >= 0}
+        self._last = self._numbers.get("telegrams", -1)  # the highest that was given, if known
         db.execute("CREATE TEMP TABLE orphans (seq INTEGER PRIMARY KEY)")
 
     def all(self) -> str:
@@ -155,14 +156,13 @@ class _Filling:
     # -- telegrams --------------------------------------------------------------------------------
 
     def _telegrams(self) -> None:
-        last = self._numbers.get("telegrams", -1)
-        for rows in self._old.numbered("telegrams", last):
-            self._leave([row[:8] for row in rows if row[0] <= self._case.settled])
+        for rows in self._old.numbered("telegrams", self._last):
+            self._leave([row for row in rows if row[0] <= self._case.settled])
             self._take([row[:8] for row in rows if row[0] > self._case.settled])
-        if self._holes(last):
-            self._from_leaves(last)
+        if self._holes():
+            self._from_leaves()
 
-    def _from_leaves(self, last: int) -> None:
+    def _from_leaves(self) -> None:
         """Look through all pages for what could not be found by its number."""
         query = "SELECT min(seq), max(seq) FROM telegrams"
         first, most = self._db.execute(query).fetchone()
@@ -170,20 +170,20 @@ class _Filling:
         before += [row[0] for row in self._old.listed(_FIRST)]
         lowest = min([n for n in before if isinstance(n, int)], default=0)
         lowest = max(lowest, self._case.settled + 1)
-        highest = last if last >= (most or 0) else inf
+        highest = self._last if self._last >= (most or 0) else inf
         there = "SELECT 1 FROM telegrams WHERE seq = ?"
         for rows in self._leaves():
             wanted = [row for row in rows if lowest <= row[0] <= highest]
             self._take([row for row in wanted if not self._db.execute(there, row[:1]).fetchone()])
 
-    def _holes(self, last: int) -> bool:
+    def _holes(self) -> bool:
         """Whether some are missing, or nobody knows how many there were."""
         first, most, count = self._db.execute(
             "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0), count(*) FROM telegrams"
         ).fetchone()
         cursors = self._cursors()
         waits = any(cursor + 1 < first for cursor in cursors)
-        return bool(waits or not cursors or last < most or count <= last - first)
+        return bool(waits or not cursors or self._last < most or count <= self._last - first)
 
     def _cursors(self) -> list[int]:
         rows = self._old.listed("SELECT cursor FROM outputs")
@@ -212,14 +212,13 @@ class _Filling:
 
     def _indexed(self) -> int:
         """Note what the index knows of telegrams that are lost; returns the highest number."""
-        last = self._numbers.get("telegrams", -1)
-        if self._holes(last) and not self._old.each(_INDEX, self._lose):
+        if self._holes() and not self._old.each(_INDEX, self._lose):
             self._old.each(_INDEX + " ORDER BY source DESC, time DESC", self._lose)
         (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM telegrams").fetchone()
-        head = self._numbers.get("telegrams")
-        if head is None or head < last:
+        head = self._last
+        if head < last:
             (indexed,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM temp.lost").fetchone()
-            head = max(last, self._case.settled, indexed if indexed < last + 10_000 else 0)
+            head = max(self._case.settled, indexed if indexed < last + 10_000 else last)
         self._db.execute("DELETE FROM temp.lost WHERE seq > ?", (head,))
         self._db.execute(_HOURS)
         return int(head)
@@ -267,7 +266,7 @@ class _Filling:
         self._go_on("telegrams", head)
         before = self._gaps()
         lost = missing.record(db, head, self._case.at, str(self._case))
-        more = max((self._gaps() - before).values(), default=0)  # the others were lost earlier
+        more = (self._gaps() - before).values()  # the others were lost earlier
         saved = f"saved {self._counts()}; {self._loss(lost)}"
         told = f"the journal was {self._case}; {saved}"
         entry = (self._case.at, "journal", "salvaged", told)
@@ -287,11 +286,11 @@ class _Filling:
         query = "SELECT output, sum(count) FROM gaps GROUP BY output"
         return Counter(dict(self._db.execute(query).fetchall()))
 
-    def _only_there(self, more: int) -> int | None:
+    def _only_there(self, more: Iterable[int]) -> int | None:
         """How many telegrams only the damaged file may hold; None where that is not known."""
         (indexed,) = self._db.execute("SELECT count(*) FROM temp.lost").fetchone()
-        most = max(more, indexed) + self._orphans + self._left
-        unsure = self._old.failed or self._rejected or "telegrams" not in self._numbers
+        most = max([indexed, *more]) + self._orphans + self._left
+        unsure = self._old.failed or self._rejected or self._last < 0
         return None if unsure and not most else most
 
     def _loss(self, lost: int) -> str:
@@ -305,9 +304,9 @@ class _Filling:
     def _lost(self, lost: int) -> str:
         if lost:
             return f"{lost} telegrams are lost, see the gaps"
-        if "telegrams" in self._numbers:
-            return "no telegram is known to be lost"
-        return "how many there were is not known any more"
+        if self._last < 0:
+            return "how many there were is not known any more"
+        return "no telegram is known to be lost"
 
     def _counts(self) -> str:
         found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import struct
 from contextlib import closing
 from pathlib import Path
 
@@ -274,6 +275,38 @@ def test_who_measured_is_kept_twice(journal, name):
     salvage.salvage(journal.path, "because", lambda: 86_400.0)
     with closing(sqlite3.connect(journal.path)) as db:
         assert [db.execute(query).fetchall() for query in tables] == before
+
+
+def page(data, number):
+    return data[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+
+
+def below(interior):
+    """The pages below a page of an index, but for the last; section 1.6 of SQLite's format."""
+    (cells,) = struct.unpack(">H", interior[3:5])
+    places = struct.unpack(f">{cells}H", interior[12 : 12 + 2 * cells])
+    return [struct.unpack(">I", interior[at : at + 4])[0] for at in places]
+
+
+def test_a_damaged_index_is_read_from_both_ends(tmp_path):
+    """Only whose telegrams those were that stood on its page is not known."""
+    journal = Journal(tmp_path / "journal.db")
+    journal.register("x")
+    journal.append([telegram(at) for at in range(1, 1001)])
+    journal.close()
+    with closing(sqlite3.connect(journal.path)) as db:
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = 'identity'"
+        (root,) = db.execute(query).fetchone()
+    data = journal.path.read_bytes()
+    leaf = below(page(data, root))[3]
+    (gone,) = struct.unpack(">H", page(data, leaf)[3:5])
+    for number in range(1, len(data) // PAGE_SIZE + 1):
+        if number == leaf or b'{"time":' in page(data, number):
+            over(journal.path, (number - 1) * PAGE_SIZE, bytes(PAGE_SIZE))
+    salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    with View(journal.path) as view:
+        gaps = {row["kit"]: row["count"] for row in view.all("SELECT * FROM gaps")}
+    assert gaps == {"p_a": 1000 - gone, "?": gone}
 
 
 def test_a_salvaged_journal_is_private(journal):

@@ -71,10 +71,10 @@ class Damaged:
         return [number for (number,) in self.rows("SELECT seq FROM telegrams ORDER BY seq")]
 
 
-def telegram(seq, ident=1, *, source=None, time=None, **values):
+def telegram(seq, ident=1, *, source=None, time=None, data=None):
     """A row of `telegrams`."""
     time = seq if time is None else time
-    data = values.get("data", json.dumps({"time": time, "temp": 1.5}))
+    data = data or json.dumps({"time": time, "temp": 1.5})
     source = IDENTS[ident][0] if source is None else source
     return (seq, "telegram", source, time, ident, 0, 5.5, data)
 
@@ -154,11 +154,14 @@ def test_how_many_there_were_is_not_known(whole, numbers):
     assert json.loads(note)["lost"] is None
 
 
-def test_an_empty_journal_lost_nothing(damaged):
-    """It says that it gave no number yet."""
-    damaged.number(telegrams=0)
+@pytest.mark.parametrize("known", [True, False])
+def test_an_empty_journal_lost_nothing(damaged, known):
+    """Where it says that it gave no number yet; else that is not known."""
+    if known:
+        damaged.number(telegrams=0)
     told = damaged.salvage()
-    assert "saved 0 telegrams, 0 set aside, 0 gaps, no output's place; no telegram is" in told
+    said = "no telegram is" if known else "how many there were"
+    assert f"saved 0 telegrams, 0 set aside, 0 gaps, no output's place; {said}" in told
     numbers = damaged.rows("SELECT * FROM sqlite_sequence ORDER BY name")
     assert numbers == [("aside", 0), ("telegrams", 0)]
 
@@ -198,7 +201,8 @@ def test_two_that_cannot_both_be_are_one(damaged):
     damaged.telegrams(1)
     damaged.put("telegrams", telegram(2, time=1), telegram(3))
     damaged.number(telegrams=5)
-    damaged.salvage([telegram(3, time=9), telegram(4, time=3), telegram(5)])
+    other = telegram(5, 7, source=1, time=8)
+    damaged.salvage([telegram(3, time=9), telegram(4, time=3), telegram(5), other])
     assert damaged.rows("SELECT seq, time FROM telegrams") == [(1, 1), (3, 3), (5, 5)]
     assert damaged.rows("SELECT * FROM aside") == []
 
@@ -212,6 +216,8 @@ def test_undated_ones_without_their_ident_are_dead_letters(damaged):
     query = "SELECT output, state, kit, time, ident, at, reason, data FROM aside"
     assert damaged.rows(query) == [("", "dead", "?", 0, None, 7.5, ORPHANED, '{"a":1}')]
     assert damaged.rows("SELECT id FROM undated") == [(1,)]
+    ((_, note),) = damaged.rows(NOTES)
+    assert json.loads(note)["lost"] == 1
     assert told.endswith("; 1 have lost their ident and are dead letters")
 
 
@@ -305,15 +311,63 @@ def test_what_the_index_knows_of_is_in_the_gaps_and_in_the_ledger(damaged):
 def test_how_far_the_numbers_went(damaged, given, lost, head):
     """As is written down; else as the last telegram or the index say, within reason."""
     damaged.outputs(0)
-    damaged.telegrams(1, 2, 3, 4, 5)
-    damaged.telegrams(*lost, **BAD)
+    damaged.telegrams(1, 2, 4, 5)
+    damaged.telegrams(3, *lost, **BAD)
     damaged.db.execute("DELETE FROM sqlite_sequence")
     if given is not None:
         damaged.number(telegrams=given)
     damaged.salvage()
     query = "SELECT seq FROM sqlite_sequence WHERE name = 'telegrams'"
-    (count,) = damaged.rows("SELECT coalesce(sum(count), 0) FROM gaps")
-    assert (damaged.rows(query), count) == ([(head,)], (head - 5,))
+    missed = damaged.rows("SELECT coalesce(sum(count), 0) FROM gaps")
+    ledger = damaged.rows("SELECT sum(count) FROM hours")
+    counted = len([number for number in (3, *lost) if number <= head])
+    assert (damaged.rows(query), missed, ledger) == ([(head,)], [(head - 4,)], [(counted,)])
+
+
+def test_a_number_that_stands_alone_is_not_believed(damaged):
+    """Nothing else says that there were so many."""
+    damaged.telegrams(10_000, **BAD)
+    damaged.db.execute("DELETE FROM sqlite_sequence")
+    damaged.salvage()
+    assert damaged.rows("SELECT seq FROM sqlite_sequence WHERE name = 'telegrams'") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("values", "kit"),
+    [
+        ({"time": 0}, "p_a"),
+        ({"time": -1}, "?"),
+        ({"source": "x"}, "?"),
+        ({"source": -1}, "?"),
+        ({"time": 1.5}, "?"),
+    ],
+)
+def test_what_the_index_says_may_be_damaged_as_well(damaged, values, kit):
+    """Then it is lost, and nobody knows whose it was."""
+    damaged.outputs(0)
+    damaged.telegrams(1, 3)
+    damaged.telegrams(2, **values, **BAD)
+    damaged.salvage()
+    assert [row[1] for row in gaps(damaged)] == [kit]
+
+
+@pytest.mark.parametrize(("numbers", "looks"), [([1, 2, 3], 0), ([1, 3], 1)])
+def test_the_index_is_looked_at_where_something_is_missing(damaged, numbers, looks):
+    """Once, where it can be read: it may be large."""
+    damaged.outputs(0)
+    damaged.telegrams(*numbers)
+    said = []
+    damaged.db.set_trace_callback(said.append)
+    damaged.salvage()
+    assert len([query for query in said if "SELECT seq, source, time" in query]) == looks
+
+
+def test_what_was_lost_earlier_is_not_lost_with_this_one(whole):
+    """What only its copy may hold is what is missing now."""
+    whole.number(telegrams=5)
+    whole.salvage()
+    ((_, note),) = whole.rows(NOTES)
+    assert json.loads(note)["lost"] == 2
 
 
 @pytest.mark.parametrize(("cursor", "stays"), [(-1, False), (0, True), (5, True), (6, False)])
@@ -339,6 +393,8 @@ def test_a_place_that_cannot_be_is_none(damaged, cursor, stays):
         ([], [3], 3, True),
         ([], [0], 0, False),
         ([1, 3], [0], 0, True),
+        ([1], [0], None, True),
+        ([], [0], None, True),
     ],
 )
 def test_pages_are_looked_through_where_something_is_missing(
@@ -347,7 +403,9 @@ def test_pages_are_looked_through_where_something_is_missing(
     """All of them: that takes its time."""
     damaged.outputs(*cursors)
     damaged.telegrams(*numbers)
-    damaged.number(telegrams=last)
+    damaged.db.execute("DELETE FROM sqlite_sequence")
+    if last is not None:
+        damaged.number(telegrams=last)
     damaged.salvage()
     assert damaged.looked is looked
 
@@ -355,11 +413,13 @@ def test_pages_are_looked_through_where_something_is_missing(
 @pytest.mark.parametrize(
     ("cursor", "known", "last", "expected"),
     [
-        (9, [], 13, [10, 11, 12, 13]),
-        (8, [], 13, [8, 9, 10, 11, 12, 13]),
-        (9, [7], 13, [7, 8, 9, 10, 11, 12, 13]),
-        (9, [], 0, [9, 10, 11, 12, 13, 14]),
-        (14, [], 13, [10, 11, 12, 13]),
+        (9, [], 13, range(9, 14)),
+        (8, [], 13, range(8, 14)),
+        (9, [7], 13, range(7, 14)),
+        (9, [], 12, range(9, 13)),
+        (9, [], 11, range(9, 15)),
+        (9, [], 0, range(9, 15)),
+        (14, [], 13, range(10, 14)),
     ],
 )
 def test_what_was_let_go_does_not_come_back(damaged, cursor, known, last, expected):
@@ -369,24 +429,67 @@ def test_what_was_let_go_does_not_come_back(damaged, cursor, known, last, expect
     damaged.telegrams(*known, **BAD)
     damaged.number(telegrams=last)
     damaged.salvage([telegram(number) for number in range(5, 15)])
-    assert [n for n in damaged.numbers() if n != 9 or cursor != 9 or 9 in expected] == expected
+    assert damaged.numbers() == list(expected)
+
+
+def test_what_was_let_go_does_not_come_back_without_an_index(damaged):
+    """The first that is found tells where it ends."""
+    damaged.outputs(14)
+    damaged.telegrams(10, 12)
+    damaged.number(telegrams=13)
+    damaged.db.execute("DROP INDEX identity")
+    damaged.salvage([telegram(number) for number in range(5, 15)])
+    assert damaged.numbers() == [10, 11, 12, 13]
+
+
+@pytest.mark.parametrize(("last", "expected"), [(None, [1, 2, 3]), (2, [1, 2]), (0, [])])
+def test_where_nothing_else_is_known_all_that_is_found_counts(damaged, last, expected):
+    """Up to the highest number that was given, if that is known."""
+    if last is not None:
+        damaged.number(telegrams=last)
+    damaged.salvage([telegram(number) for number in (1, 2, 3)])
+    assert damaged.numbers() == expected
+
+
+def test_columns_of_another_time_are_left_out(damaged):
+    """What a declaration says may be damaged, too."""
+    damaged.db.execute("ALTER TABLE telegrams ADD COLUMN more")
+    damaged.put("telegrams", (*telegram(1), "more"))
+    damaged.salvage()
+    assert damaged.rows("SELECT * FROM telegrams") == [telegram(1)]
 
 
 def test_what_every_output_has_had_may_stay_behind(damaged):
     """It is counted where what is let go is counted, and only there."""
     damaged.outputs(3, 4)
     damaged.put("hours", (1, 0, 5))
-    damaged.telegrams(1, 4, 5)
-    damaged.telegrams(2, time=HOUR)
-    damaged.telegrams(3, **BAD)
-    damaged.number(telegrams=5)
-    told = damaged.salvage([telegram(2), telegram(1)], settled=3)
+    damaged.telegrams(1, time=2 * HOUR - 1)
+    damaged.telegrams(2, **BAD)
+    damaged.telegrams(3, time=HOUR)
+    damaged.telegrams(5)
+    damaged.telegrams(6, **BAD)
+    damaged.number(telegrams=6)
+    told = damaged.salvage([telegram(number) for number in range(1, 5)], settled=3)
     assert damaged.numbers() == [4, 5]
-    assert damaged.rows("SELECT * FROM hours") == [(1, 0, 6), (1, 1, 1)]
-    assert gaps(damaged) == []
-    assert told.endswith("; 3 that every output has had stay there, for want of room")
+    assert damaged.rows("SELECT * FROM hours") == [(1, 0, 6), (1, 1, 2)]
+    assert gaps(damaged) == [("x", "p_a", 6, 6, 6, 1), ("y", "p_a", 6, 6, 6, 1)]
+    assert told.endswith(
+        "; 1 telegrams are lost, see the gaps"
+        "; 3 that every output has had stay there, for want of room"
+    )
     ((_, note),) = damaged.rows(NOTES)
-    assert json.loads(note)["lost"] == 3
+    assert json.loads(note)["lost"] == 4
+
+
+def test_a_telegram_that_made_no_sense_may_be_lost(damaged):
+    """Also where every output has had it, and nothing else tells."""
+    damaged.outputs(3)
+    damaged.telegrams(1, 3)
+    damaged.put("telegrams", (2, "telex", *telegram(2)[2:]))
+    damaged.number(telegrams=3)
+    damaged.salvage()
+    ((_, note),) = damaged.rows(NOTES)
+    assert json.loads(note)["lost"] is None
 
 
 # -- rows that make no sense --------------------------------------------------------------------

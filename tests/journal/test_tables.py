@@ -86,6 +86,14 @@ def test_in_parts(damaged, monkeypatch, chunk):
     assert max(map(len, parts)) <= chunk
 
 
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_in_parts_around_what_is_damaged(damaged, whole, monkeypatch, chunk):
+    """None ends the search."""
+    monkeypatch.setattr(tables, "_CHUNK", chunk)
+    gone = around(whole, 700)
+    assert found(damaged("number 0700")) == [n for n in EVERY if n not in gone]
+
+
 @pytest.mark.parametrize(
     ("many", "least", "count"), [(0, 62, 62), (0, 61, 31), (4, 64, 62), (5, 64, 31)]
 )
