@@ -121,6 +121,16 @@ class Influxd:
     def hang(self) -> None:
         """Let the process stand still (SIGSTOP): connections are taken, answers never come."""
         self._signal(signal.SIGSTOP)
+        while not self._stands_still():  # it takes a while until the last thread does
+            time.sleep(0.005)
+
+    def _stands_still(self) -> bool:
+        assert self._process is not None, "influxd is not running"
+        threads = Path(f"/proc/{self._process.pid}/task").iterdir()
+        try:
+            return all("State:\tT" in (each / "status").read_text() for each in threads)
+        except OSError:  # one has just come to its end
+            return False
 
     def resume(self) -> None:
         """Go on after `hang`."""
