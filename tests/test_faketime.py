@@ -192,7 +192,7 @@ def test_a_clock_that_jumps(kit):
     kit.more("telegrams", kit.count("undated") + 2)
     kit.end()
     assert all(before < after for before, after in pairwise(kit.kept))
-    assert kit.kept[-1] <= time.time()
+    assert kit.kept[-1] <= time.time() + 1  # two that end in one second get two
     assert kit.sent == kit.kept[: len(kit.sent)]
 
 
