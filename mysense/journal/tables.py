@@ -71,7 +71,7 @@ class Tables:
                 continue
             yield rows
             if len(rows) == _CHUNK:
-                ranges.append((max(low + _CHUNK, _whole(rows[-1][0], 0) + 1), high))
+                ranges.append((max(low, _whole(rows[-1][0], low)) + 1, high))
 
     def _ends(self, table: str, key: str) -> tuple[int, int]:
         """The lowest and the highest number, as far as they can be told."""
@@ -80,9 +80,8 @@ class Tables:
             for end in ("min", "max")
         )
         first = _whole(low[0][0] if low else None, 1)
-        (pages,) = (self._try("PRAGMA page_count") or [(0,)])[0]
-        guess = first + _PER_PAGE * _whole(pages, 0) if high is None else first - 1
-        return first, _whole(high[0][0] if high else None, guess)
+        ((pages,),) = self._try("PRAGMA page_count") or [(0,)]
+        return first, _whole(high[0][0] if high else None, first + _PER_PAGE * pages)
 
     def listed(self, query: str) -> list[Row]:
         """The rows of a query, which has no limit, up to the first that cannot be read."""
@@ -114,9 +113,8 @@ class Tables:
         names = self.columns(table)
         if not names:
             return []
-        order = ", ".join(f"{name} DESC" for name in names[:2])
         rows = self.listed(f"SELECT * FROM {table}")  # noqa: S608  # as above
-        back = self.listed(f"SELECT * FROM {table} ORDER BY {order}")  # noqa: S608  # as above
+        back = self.listed(f"SELECT * FROM {table} ORDER BY {names[0]} DESC")  # noqa: S608  # as above
         return list(dict.fromkeys(rows + back))
 
     def _try(self, query: str, *values: object) -> list[Row] | None:

@@ -24,7 +24,9 @@ def whole(tmp_path_factory):
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(f"PRAGMA page_size = {PAGE}")
         db.execute("CREATE TABLE numbers (id INTEGER PRIMARY KEY, text)")
-        db.execute("CREATE TABLE names (name TEXT PRIMARY KEY, other, text) WITHOUT ROWID")
+        db.execute(
+            "CREATE TABLE names (name, other, text, PRIMARY KEY (name, other)) WITHOUT ROWID"
+        )
         many = [(n, f"number {n:04} {'x' * 100}") for n in range(7, COUNT + 1)]
         db.executemany("INSERT INTO numbers VALUES (?, ?)", many)
         named = [(f"name {n:04}", 1, "x" * 100) for n in range(100)]
@@ -75,6 +77,7 @@ def test_all_but_the_pages_that_are_damaged(damaged, whole, lost, last):
     table = damaged(*(f"number {number:04}" for number in lost))
     gone = around(whole, *lost)
     assert found(table, last) == [n for n in EVERY if n not in gone]
+    assert table.failed is bool(lost)
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 7, 1494, 1495])
@@ -133,10 +136,11 @@ def test_rows_are_taken_in_parts(damaged, monkeypatch):
     """Up to the first that cannot be read, and it is told whether there was one."""
     monkeypatch.setattr(tables, "_CHUNK", 100)
     query, parts = "SELECT id FROM numbers NOT INDEXED ORDER BY id", []
-    told = [damaged().each(query, parts.append)]
+    table = damaged()
+    assert (table.each(query, parts.append), table.failed) == (True, False)
     whole_parts, parts = parts, []
-    told.append(damaged("number 0700").each(query, parts.append))
-    assert told == [True, False]
+    table = damaged("number 0700")
+    assert (table.each(query, parts.append), table.failed) == (False, True)
     assert [len(part) for part in whole_parts] == [100] * 14 + [94]
     assert [row[0] for part in parts for row in part] in (EVERY[:687], EVERY[:688])
 
