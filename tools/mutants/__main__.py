@@ -37,7 +37,7 @@ FILES = (
 )
 TESTS = (
     *("tests/journal", "tests/delivery"),
-    *("tests/test_intake*.py", "tests/test_backoff.py"),
+    *("tests/test_intake*.py", "tests/test_backoff*.py"),
     *(f"tests/test_{name}.py" for name in ("doubt", "excluding", "ledger")),
     "tests/sampling/test_dating.py",
 )
