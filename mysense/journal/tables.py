@@ -19,6 +19,7 @@ _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), 
 _FAILURES = 2_000_000  # ranges of a table that are tried in vain before the rest is given up
 _MANY = 3000  # and from which on it is no longer looked for single rows,
 _SMALL = 64  # but for that many
+_NUMBERS = range(2**53)  # that rows may have
 _PER_PAGE = 400  # rows at most on a page: what a table can hold whose end is not known
 
 
@@ -126,7 +127,7 @@ class Tables:
 
 
 def _whole(value: object, otherwise: int) -> int:
-    return value if isinstance(value, int) and 0 <= value < 2**53 else otherwise
+    return value if isinstance(value, int) and value in _NUMBERS else otherwise
 
 
 # -- whether a row makes sense ------------------------------------------------------------------

@@ -80,6 +80,14 @@ def test_all_but_the_pages_that_are_damaged(damaged, whole, lost, last):
     assert table.failed is bool(lost)
 
 
+def test_a_row_with_an_impossible_number_is_not_looked_for(damaged):
+    """There would be no end to it."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("CREATE TABLE numbers (id INTEGER PRIMARY KEY)")
+        db.executemany("INSERT INTO numbers VALUES (?)", [(number,) for number in (0, 5, 2**60)])
+        assert found(Tables(db)) == [0, 5]
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 7, 1494, 1495])
 def test_in_parts(damaged, monkeypatch, chunk):
     """Of at most so many rows."""
