@@ -16,6 +16,7 @@ from mysense.sampling.window import polynomial
 from mysense.telegram import check_field, short
 
 _LEFT_OUT = "-"
+_MOST = 1e100  # a sum of larger ones, or of their distances, is no number any more
 _TAKEN = {"quality": "the flags", "geolocation": "where the kit stands"}
 
 
@@ -43,7 +44,9 @@ class Channel:
 
     def believes(self, reading: float) -> bool:
         """Whether a raw reading lies within the range of the sensor, and has a value at all."""
-        return self.source.low <= reading <= self.source.high and isfinite(self.value(reading))
+        values = reading, self.value(reading), self.convert(reading)
+        within = self.source.low <= reading <= self.source.high
+        return within and all(abs(value) <= _MOST for value in values)
 
     def value(self, reading: float) -> float:
         """The calibrated value of a raw reading, in the unit of the telegram."""

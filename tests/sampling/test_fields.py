@@ -57,5 +57,5 @@ def test_what_does_not_fit_is_told(settings, told):
 
 def test_a_calibration_beyond_all_numbers():
     """A value that is none is not believed, as a reading out of range is not."""
-    temp, hpa = channels(FIELDS, SensorSettings(calibrations="[[0,1e308],[0,1]]"))
+    temp, hpa = channels(FIELDS, SensorSettings(calibrations="[[0,1e306],[0,1]]"))
     assert (temp.believes(20.0), hpa.believes(1000.0)) == (False, True)
