@@ -6,7 +6,7 @@ import logging
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mysense.journal import Journal
@@ -50,7 +50,7 @@ class Choosy(Shelf):
         return receipt
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     TELEGRAMS,
     PASSING,
