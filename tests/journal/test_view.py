@@ -46,6 +46,13 @@ def test_sees_what_comes(journal):
         assert (first, times(view)) == ([1], [1, 2])
 
 
+def test_it_lets_go_of_the_file(journal):
+    """A kit has few files to open."""
+    with View(journal.path) as view:
+        pass
+    assert closed(view._db)
+
+
 def test_reads_while_the_engine_writes(journal):
     """Readers do not wait for a transaction, and do not see half of one."""
     journal.append([telegram(1)])
