@@ -68,7 +68,7 @@ def _plugin(configured: Configured, kits: Sequence[Ident]) -> Iterator[Finding]:
             yield from plugin.check()
     except MySenseError as wrong:
         yield Finding(False, str(wrong), f"see the page of this plugin: {_page(configured)}")
-    except Exception as wrong:  # noqa: BLE001  # a plugin's fault may not hide what the others find
+    except (Exception, SystemExit) as wrong:  # noqa: BLE001  # may not hide what the others find
         what = f"a fault in this plugin, {type(wrong).__name__}: {wrong}"
         yield Finding(False, what, "tell those who wrote it, with this line")
 

@@ -36,7 +36,7 @@ class Foo(Publisher[OutputSettings]):
     Settings = OutputSettings
 
     def check(self):
-        return [1 / 0]
+        FAULT
 
 
 PLUGIN = Foo
@@ -120,14 +120,18 @@ def test_fields_that_two_sensors_share(mysense, kit):
     assert "both measure temp" in mysense("run", "-c", kit, *options, code=78).stderr
 
 
-def test_fault_in_a_plugin_does_not_hide_the_others(mysense, tmp_path, kit):
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [("1 / 0", "ZeroDivisionError: division by zero"), ("raise SystemExit(3)", "SystemExit: 3")],
+)
+def test_fault_in_a_plugin_does_not_hide_the_others(fault, told, mysense, tmp_path, kit):
     """It is a failure of that plugin, and the rest is checked all the same."""
     (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "MyFOO.py").write_text(FAULTY)
+    (tmp_path / "own" / "MyFOO.py").write_text(FAULTY.replace("FAULT", fault))
     words = ["-o", "process.plugins=own", "-o", "foo.output=true", "-o", "sqlitepub.output=true"]
     done = mysense("check", *words, "-c", kit, *simulated("bme280", "dht", "dylos"), code=1)
     ((what, _),) = failures(done)["foo"]
-    assert what == "a fault in this plugin, ZeroDivisionError: division by zero"
+    assert what == f"a fault in this plugin, {told}"
     assert "engine: outputs switched on: foo, sqlitepub" in done.stdout
 
 
