@@ -299,3 +299,17 @@ def test_a_plugin_that_cannot_be_closed_ends_all_the_same(journal, caplog):
 
     intake(journal, Stuck(TEN), once=True).run(threading.Event())
     assert (stored(journal), "stuck" in caplog.text) == (KEYS, True)
+
+
+def test_what_a_stop_interrupts_has_not_failed(journal, caplog):
+    """It says nothing of the source: no word, no wait, no error."""
+    stop = Waited()
+
+    class Interrupted(Feed):
+        def poll(self, position):
+            stop.set()
+            raise RetryLater("interrupted")
+
+    one = intake(journal, Interrupted(TEN))
+    one.run(stop)
+    assert (one.step(), one.error, stop.waits, caplog.messages) == (0.0, None, [], [])

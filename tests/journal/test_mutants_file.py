@@ -162,6 +162,8 @@ def test_the_lock_tells_who_has_it(path, before):
     lock.write_text(before, encoding="ascii")
     journal = Journal(path)
     told = lock.read_text(encoding="ascii")
+    with pytest.raises(JournalError, match=rf"another engine \(process {os.getpid()}\) has it"):
+        Journal(path)
     journal.close()
     assert told == str(os.getpid())
 
