@@ -60,7 +60,7 @@ def copies(path: Path, notes: Iterable[Sequence[Any]] = ()) -> list[Copy]:
         path: the journal.
         notes: what NOTES gives, if it can be read.
     """
-    known = {key.removeprefix(_KEY): json.loads(value) for key, value in notes}
+    known = {key.removeprefix(_KEY): _read(value) for key, value in notes}
     found: dict[str, list[Path]] = {}
     for file in sorted(path.parent.glob(f"{path.name}{_SUFFIX}*")):
         match = _STAMP.fullmatch(file.name.removeprefix(path.name + _SUFFIX))
@@ -70,6 +70,18 @@ def copies(path: Path, notes: Iterable[Sequence[Any]] = ()) -> list[Copy]:
         Copy(name, tuple(files), _size(files), **known.get(name, {}))
         for name, files in sorted(found.items())
     ]
+
+
+def _read(text: str) -> dict[str, Any]:
+    """What `note` wrote; nothing where the journal has lost that, too."""
+    try:
+        found = json.loads(text)
+        return {
+            "told": str(found["told"]),
+            "lost": None if found["lost"] is None else int(found["lost"]),
+        }
+    except (ValueError, TypeError, KeyError):
+        return {}
 
 
 def _size(files: Iterable[Path]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -65,8 +66,12 @@ def account(rows: Sequence[Sequence[Any]], name: str, at: float) -> Forgotten | 
 
 
 def noted(rows: Sequence[Sequence[Any]]) -> list[Forgotten]:
-    """The outputs that were forgotten, from what NOTES gives."""
-    return [Forgotten(key.removeprefix(_KEY), **json.loads(value)) for key, value in rows]
+    """The outputs that were forgotten, from what NOTES gives, as far as it can be read."""
+    found = []
+    for key, value in rows:
+        with suppress(ValueError, TypeError):  # a journal that was damaged keeps such texts
+            found.append(Forgotten(key.removeprefix(_KEY), **json.loads(value)))
+    return found
 
 
 def forget(db: sqlite3.Connection, name: str, now: float) -> Forgotten | None:

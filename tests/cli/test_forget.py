@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from mysense.journal import Journal
-from mysense.journal.forgetting import forget
+from mysense.journal.forgetting import forget, noted
 from mysense.journal.view import View
 from tests.cli.conftest import environment
 from tests.cli.test_pause import until
@@ -130,3 +130,9 @@ def test_forgotten_twice_is_added_up(tmp_path):
         (note,) = view.all("SELECT value FROM meta WHERE key = 'forgotten foo'")
     found = json.loads(note["value"])
     assert (found["acknowledged"], found["at"]) == (8, 2.0)
+
+
+@pytest.mark.parametrize("note", ["", "[]", "{}", "{", '{"more": 1}'])
+def test_a_note_that_cannot_be_read_is_left_out(tmp_path, note):
+    """The journal may have been damaged since; status tells the rest."""
+    assert noted([("forgotten foo", note)]) == []

@@ -132,3 +132,11 @@ def test_check_fails_where_only_a_copy_may_have_something(ruined, tmp_path, caps
     assert lines[at].startswith(mark)
     assert (f"move {ruined.path.parent}" in lines[at + 1]) is harm
     assert any("; copies of damaged ones have " in line for line in lines)
+
+
+@pytest.mark.parametrize("note", ["", "[]", "{}", '{"told": "all", "lost": "x"}', "7"])
+def test_a_note_that_cannot_be_read_is_none(ruined, note):
+    """It stands in the journal, which may be damaged again."""
+    name = ruined.happen(harm=False)
+    (copy,) = copies(ruined.path, [(f"kept {name}", note)])
+    assert (copy.lost, "not known" in copy.told) == (None, True)
