@@ -102,10 +102,15 @@ class Sampler:
             self._close()
 
     def once(self) -> None:
-        """Read until it has given something, a few times at most; closed afterwards."""
+        """Read until it has given something, a few times at most; closed afterwards.
+
+        One that was silent for long is not asked again: somebody waits.
+        """
         for _ in range(_TRIES):
+            began = self._clock.monotonic()
             self.read()
-            if self.has_readings or self.stopped:
+            silent = self._clock.monotonic() - began > self.sensor.patience / 2
+            if silent or self.has_readings or self.stopped:
                 break
         self._close()
 

@@ -125,6 +125,21 @@ def test_a_sensor_that_fails_to_close():
     assert read(one, 2) == {"temp": 20.0}
 
 
+@pytest.mark.parametrize(("seconds", "asked"), [(1.0, 3), (50.0, 1)])
+def test_once_asks_again_but_not_who_was_silent_for_long(seconds, asked):
+    """A disturbed reading is tried again; after a long silence somebody has waited enough."""
+    one = sampler(*[Transient("no line")] * 9)
+    clock, read = one._clock, one.sensor.read
+
+    def slow():
+        clock.now += seconds
+        return read()
+
+    one.sensor.read = slow
+    one.once()
+    assert 9 - len(one.sensor.script) == asked
+
+
 def test_warm_up_is_flagged():
     """Values measured too early are sent, with a flag."""
     one = sampler()
