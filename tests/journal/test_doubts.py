@@ -12,17 +12,25 @@ from tests.pipeline import telegram
 
 @pytest.fixture
 def journal(tmp_path):
-    """Five telegrams: x has had all, y four; two were accepted, the others are dead letters."""
-    made = Journal(tmp_path / "journal.db", now=lambda: 5000.0)
-    made.append([telegram(at) for at in range(1, 6)])
+    """Six telegrams, a second after the other: x has had all, y five; some are dead letters."""
+    now = [5000.0]
+    made = Journal(tmp_path / "journal.db", now=lambda: now[0])
+    for at, kit in enumerate("aaabaa", 1):
+        now[0] = 5000.0 + at
+        made.append([telegram(at, kit)])
     with View(made.path) as view:
         rows = view.rows(0, 10, 10**6)
-    for name, cursor in (("x", 5), ("y", 4)):
+    for name, cursor, dead in (("x", 6, (2, 6)), ("y", 5, (3, 5))):
+        had = rows[:cursor]
+        good = [row for row in had if row.seq not in dead]
         made.register(name)
-        dead = [(rows[at], "bad") for at in (1, 2, 4) if at < cursor]
-        made.settle(name, Outcome(cursor, [rows[0], rows[3]], dead=dead))
+        made.settle(name, Outcome(cursor, good, dead=[(rows[at - 1], "bad") for at in dead]))
     yield made
     made.close()
+
+
+def again(journal, cursor, **released):
+    return rewind(journal, "x", Doubtful(cursor=cursor, at=1.0, epoch="two", released=released))
 
 
 def values(journal, query):
@@ -30,43 +38,72 @@ def values(journal, query):
         return [tuple(row) for row in view.all(query)]
 
 
+def aside(journal):
+    return values(journal, "SELECT output, state, time FROM aside ORDER BY output, time")
+
+
 def test_only_what_is_sent_again_is_no_dead_letter_any_more(journal):
     """Those before it stay, and those of another output, which nobody would send again."""
-    rewind(journal, "x", 2)
-    left = values(journal, "SELECT output, time FROM aside ORDER BY output, time")
-    assert left == [("x", 2), ("y", 2), ("y", 3)]
+    again(journal, 2)
+    assert aside(journal) == [("x", "dead", 2), ("y", "dead", 3), ("y", "dead", 5)]
 
 
 def test_what_is_sent_again_is_not_acknowledged(journal):
-    """One of the three was; dead letters never were."""
-    rewind(journal, "x", 2)
+    """Three of the four were; a dead letter never was."""
+    again(journal, 2)
     query = "SELECT name, cursor, acknowledged FROM outputs ORDER BY name"
-    assert values(journal, query) == [("x", 2, 1), ("y", 4, 2)]
+    assert values(journal, query) == [("x", 2, 1), ("y", 5, 3)]
 
 
-@pytest.mark.parametrize(("asked", "cursor"), [(0, 3), (3, 3), (4, 4), (9, 5)])
+@pytest.mark.parametrize(("asked", "cursor"), [(0, 3), (3, 3), (4, 4), (9, 6)])
 def test_not_beyond_what_is_still_there(journal, asked, cursor):
     """Neither before the oldest telegram kept, nor ahead of where the output is."""
     with journal.transaction() as db:
         db.execute("DELETE FROM telegrams WHERE seq <= 3")
-    assert rewind(journal, "x", asked) == cursor
+    assert again(journal, asked) == cursor
 
 
-def test_it_is_told_once_that_something_is_sent_again(journal):
+@pytest.mark.parametrize(("since", "sent"), [(5002.0, [3]), (5003.0, [3]), (5003.5, [])])
+def test_what_had_waited_aside_is_sent_again_too(journal, since, sent):
+    """Of that kit, from its oldest on, and only what this output does not have aside."""
+    again(journal, 4, p_a=since)
+    left = [one for one in aside(journal) if one[0] == "x"]
+    counted = values(journal, "SELECT acknowledged FROM outputs WHERE name = 'x'")
+    assert left == [("x", "dead", 2), *(("x", "retry", at) for at in sent)]
+    assert counted == [(3 - len(sent),)]
+
+
+def test_what_is_sent_again_from_aside_is_as_it_was(journal):
+    """Ident, time, what is new and when it came."""
+    again(journal, 4, p_a=5003.0)
+    query = "SELECT kit, time, ident, new, at, reason, data FROM aside WHERE state = 'retry'"
+    wanted = ("p_a", 3, 1, 0, 5003.0, "sent again", '{"time":3,"temp":3.0}')
+    assert values(journal, query) == [wanted]
+
+
+@pytest.mark.parametrize(("released", "count"), [({}, 2), ({"p_a": 5003.0}, 3)])
+def test_it_is_told_once_that_something_is_sent_again(journal, released, count):
     """When, where and how many; not where there is nothing."""
-    for _ in range(2):
-        rewind(journal, "x", 2)
-    text = "the server was started again after its disk was full: 3 are sent again"
+    again(journal, 4, **released)
+    again(journal, 4)
+    text = f"the server was started again after its disk was full: {count} are sent again"
     events = values(journal, "SELECT at, who, kind, text FROM events")
-    assert events == [(5000.0, "x", "again", text)]
+    assert events == [(5006.0, "x", "again", text)]
 
 
 def test_the_account_is_never_less_than_nothing(journal):
     """Also where something was counted otherwise before."""
     with journal.transaction() as db:
         db.execute("UPDATE outputs SET acknowledged = 1")
-    rewind(journal, "x", 0)
+    again(journal, 0)
     assert values(journal, "SELECT acknowledged FROM outputs WHERE name = 'x'") == [(0,)]
+
+
+def test_what_was_found_is_kept_with_it(journal):
+    """So that it is sent again once for each start of the server."""
+    again(journal, 4, p_a=5003.0)
+    wanted = Doubtful(cursor=4, at=1.0, epoch="two", released={"p_a": 5003.0})
+    assert doubtful(journal, "x") == wanted
 
 
 def test_what_is_doubted_is_kept_for_each_output(journal):
