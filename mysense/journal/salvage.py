@@ -64,7 +64,7 @@ def _salvage(path: Path, reason: str, at: float) -> str:
     try:
         with closing(_source(path, copy)) as db:
             old = Tables(db)
-            settled = 0 if free(path.parent) > needed(path) else _settled(old)
+            settled = 0 if free(path.parent) > _size(path) + _SPARE else _settled(old)
             case = Case(reason, kept, at, settled)
             told = fill(fresh, old, partial(telegrams, path), case)
         with fresh.open("rb") as stream:
@@ -77,9 +77,14 @@ def _salvage(path: Path, reason: str, at: float) -> str:
 
 
 def needed(path: Path) -> int:
-    """How many bytes must be free to save all of a journal."""
+    """How many bytes must be free to save all of a journal: a mended copy takes room as well."""
+    copies_made = 1 if _readable(path) else 2
+    return copies_made * _size(path) + _SPARE
+
+
+def _size(path: Path) -> int:
     files = (path, beside(path, "-wal"))
-    return sum(file.stat().st_size for file in files if file.exists()) + _SPARE
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _settled(old: Tables) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -12,7 +13,7 @@ from mysense.journal.copies import NOTES, copies
 from mysense.journal.disk import Hindered
 from mysense.journal.holder import holder
 from mysense.journal.view import View
-from tests.disks import fill_up
+from tests.disks import fill_up, remount
 from tests.journal.damaging import COUNT, PAGE, cursors, make, numbers, over, unaccounted
 
 EVERY = set(range(1, COUNT + 1))
@@ -152,3 +153,20 @@ def test_older_copies_make_room(damaged):
         (event,) = view.all("SELECT text FROM events WHERE kind = 'salvaged'")
     assert "removed journal.db.damaged-20200101T000000Z, 0.7 MB" in event["text"]
     assert "20200102T000000Z" not in event["text"]
+
+
+def test_as_much_as_is_said_to_be_enough_is_enough(damaged):
+    """Also where SQLite cannot read it, and a mended copy is made first."""
+    path = damaged(100_000)
+    over(path, 0, bytes(100))
+    asked = []
+
+    def wait(reason):
+        asked.append(float(re.search(r"and ([0-9.]+) MB are enough", reason)[1]))
+        kilobytes = int((asked[-1] + 0.1) * 1000) + path.stat().st_size // 1024 + 60
+        remount(path.parent, f"size={kilobytes}k")
+        return True
+
+    Journal(path, wait=wait).close()
+    assert numbers(path) == EVERY
+    assert len(asked) == 1
