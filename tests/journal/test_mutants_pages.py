@@ -7,7 +7,10 @@ import shutil
 import sqlite3
 import struct
 from contextlib import closing
+from functools import cache
 from itertools import takewhile
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -21,20 +24,27 @@ from mysense.journal.pages import beside, frames, lost_frames, page_size, rescue
 
 def whole(folder, *, size=1024, commits=8, wide=0):
     """A file in use, with so many transactions in its log, copied as it stands."""
-    used = folder / "used.db"
-    with closing(sqlite3.connect(used, isolation_level=None)) as db:
-        db.execute(f"PRAGMA page_size = {size}")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = OFF")  # quick: nothing fails here but what we damage
-        db.execute("PRAGMA wal_autocheckpoint = 0")
-        db.execute("CREATE TABLE t (a, b)")
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        for number in range(commits):
-            db.execute("INSERT INTO t VALUES (?, ?)", (number, "x" * (wide * size)))
-        copy = folder / "journal.db"
-        for suffix in ("", "-wal"):
-            shutil.copy(beside(used, suffix), beside(copy, suffix))
-    return copy
+    path = folder / "journal.db"
+    for suffix, content in zip(("", "-wal"), used(size, commits, wide), strict=True):
+        beside(path, suffix).write_bytes(content)
+    return path
+
+
+@cache
+def used(size, commits, wide):
+    """The bytes of that file, and those of its log."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "used.db"
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute(f"PRAGMA page_size = {size}")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = OFF")  # quick: nothing fails but what we damage
+            db.execute("PRAGMA wal_autocheckpoint = 0")
+            db.execute("CREATE TABLE t (a, b)")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            for number in range(commits):
+                db.execute("INSERT INTO t VALUES (?, ?)", (number, "x" * (wide * size)))
+            return path.read_bytes(), beside(path, "-wal").read_bytes()
 
 
 def damage(path, at, data=b"\xaa"):
