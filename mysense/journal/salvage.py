@@ -19,7 +19,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from mysense.journal.copies import copies, remove
+from mysense.journal.copies import NOTES, Copy, copies, remove
 from mysense.journal.damage import TABLES
 from mysense.journal.disk import free, is_no_room
 from mysense.journal.leaves import telegrams
@@ -50,10 +50,18 @@ def salvage(path: Path, reason: str, now: Callable[[], float]) -> str:
         try:
             return _salvage(path, reason, now())
         except (OSError, sqlite3.Error) as wrong:
-            older = copies(path)
-            if not (is_no_room(wrong) and older):
+            oldest = _dispensable(path) if is_no_room(wrong) else None
+            if oldest is None:
                 raise
-            reason += f"; {remove(older[0], 'to make room for what is whole of another one')}"
+            reason += f"; {remove(oldest, 'to make room for what is whole of another one')}"
+
+
+def _dispensable(path: Path) -> Copy | None:
+    """The oldest copy of an earlier journal, if there is room without them: else none goes."""
+    with closing(read_only(path)) as db:
+        older = copies(path, Tables(db).listed(NOTES))
+    room = free(path.parent) + sum(copy.size for copy in older)
+    return older[0] if older and room + _SPARE > needed(path) else None
 
 
 def _salvage(path: Path, reason: str, at: float) -> str:

@@ -66,6 +66,27 @@ def full_at_start(bench: Bench) -> Ledger:
     return bench.ledger(kit, injected=1)
 
 
+@row("damaged journal, no room to save it", needs.mounting, whole={"times": 2})
+def damaged(bench: Bench, times: int) -> Ledger:
+    """The engine stays, and saves what is whole as soon as there is room for it."""
+    folder = bench.disk("size=12m")
+    kit, process = _running(bench, folder, 6000)
+    for _ in range(times):
+        kit.stop(process, None)  # else its log has most pages once more
+        with kit.journal.open("r+b") as stream:
+            stream.write(bytes(100))
+        ballast, before = fill(folder), len(kit.log)
+        process = kit.start("run")
+        until(lambda before=before: "make room there" in kit.log[before:], "it is said")
+        assert process.poll() is None
+        ballast.unlink()
+        taken = kit.taken
+        until(lambda taken=taken: kit.taken > taken, "it goes on")
+    kit.stop(process)
+    kit.finish()
+    return bench.ledger(kit, injected=times)
+
+
 @row("no inodes", needs.mounting, whole={"inodes": range(3, 8)})
 def no_inodes(bench: Bench, inodes: range) -> Ledger:
     """A file system that takes no more files: a clear error, and no half-made journal."""

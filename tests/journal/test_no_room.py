@@ -155,6 +155,17 @@ def test_older_copies_make_room(damaged):
     assert "20200102T000000Z" not in event["text"]
 
 
+def test_older_copies_stay_where_that_would_not_help(damaged):
+    """None is given up in vain."""
+    path = damaged(100_000)
+    old = path.with_name("journal.db.damaged-20200101T000000Z")
+    old.write_bytes(bytes(100_000))
+    fill_up(path.parent)
+    with pytest.raises(Hindered):
+        Journal(path)
+    assert old.exists()
+
+
 def test_as_much_as_is_said_to_be_enough_is_enough(damaged):
     """Also where SQLite cannot read it, and a mended copy is made first."""
     path = damaged(100_000)
