@@ -432,7 +432,7 @@ def test_rows_that_were_deleted_do_not_make_it_read_all_again(influxd, database,
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_whatever_happens_between_each_telegram_is_committed_once(influxd, data):
-    """Rows in order of time, restarts, polls whose commit fails, in any order."""
+    """Rows in order of time, with and without a field, restarts, polls whose commit fails."""
     database = f"t{uuid.uuid4().hex[:10]}_kit"
     influxd.query(f'CREATE DATABASE "{database}"')
     steps = data.draw(st.lists(st.sampled_from(["write", "poll", "fail", "restart"]), max_size=25))
@@ -440,10 +440,12 @@ def test_whatever_happens_between_each_telegram_is_committed_once(influxd, data)
     with subscriber(influxd, **only(database), bufsize=10) as made:
         for step in steps:
             if step == "write":
+                more = data.draw(st.sampled_from(["", ",u=1"]))
                 for _ in range(data.draw(st.integers(1, 15))):
                     second += data.draw(st.sampled_from([0, 0, 1, 60, 5000, 4 * WEEK]))
                     written.append(float(len(written)))
-                    write(influxd, database, f"data,label=l{len(written)} t={written[-1]} {second}")
+                    values = f"t={written[-1]}{more}"
+                    write(influxd, database, f"data,label=l{len(written)} {values} {second}")
             elif step == "poll":
                 items, position = made.poll(position)
                 committed += [item.data["t"] for item in items]
