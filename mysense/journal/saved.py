@@ -107,8 +107,8 @@ class _Filling:
         self._orphans = 0  # and that have become dead letters
         self._rejected = False  # whether some row made no sense
         sequence = dict(row for row in old.listed("SELECT * FROM sqlite_sequence") if len(row) == 2)
-        self._numbers = {name: n for name, n in sequence.items() if isinstance(n, int) and n >= 0}
-        self._last = self._numbers.get("telegrams", -1)  # the highest that was given, if known
+        self._numbers = {name: n for name, n in sequence.items() if isinstance(n, int)}
+        self._last = self._numbers.get("telegrams", -1)  # that was given; less than 0 if unknown
         db.execute("CREATE TEMP TABLE orphans (seq INTEGER PRIMARY KEY)")
 
     def all(self) -> str:

@@ -304,6 +304,16 @@ def test_what_is_no_database(tmp_path, text):
     assert ("`mysense run` with it saves" in str(raised.value)) is bool(text)
 
 
+def test_a_list_of_tables_that_makes_no_sense(journal):
+    """It was a journal, and can be saved."""
+    journal.close()
+    with closing(sqlite3.connect(journal.path)) as db, db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_schema SET sql = 'CREATE TABLE' WHERE name = 'gaps'")
+    with pytest.raises(JournalError, match=r"malformed .* `mysense run` with it saves"):
+        View(journal.path)
+
+
 # -- where nothing may be written ---------------------------------------------------------------
 
 HOLD = """
