@@ -10,7 +10,7 @@ from mysense.delivery.doubt import LOOK_EVERY, WEEK
 from mysense.journal import Journal
 from mysense.journal.view import View
 from mysense.plugin import Hold, RetryLater, Unacceptable
-from tests.pipeline import Rig, Shelf, counts, telegram
+from tests.pipeline import Rig, Shelf, account, counts, telegram
 
 
 class Forgetful(Shelf):
@@ -306,3 +306,23 @@ def test_what_is_still_held_is_not_doubled(guarded, journal):
     guarded.shelf.start = "two"
     guarded.pass_time(LOOK_EVERY)
     assert (guarded.shelf.got.count(("a", 0)), guarded.shelf.got.count(("a", 1))) == (2, 1)
+
+
+def test_what_is_excluded_is_counted_once(journal, tmp_path):
+    """It is met again, and was never acknowledged."""
+    made = Rig(journal, Forgetful(tmp_path / "shelf.db", exclude=("p_b",)))
+    journal.append([telegram(at, kit) for at in range(2) for kit in "ab"])
+    made.settle()
+    made.shelf.script.append(full())
+    journal.append([telegram(at, kit) for at in range(5, 8) for kit in "ab"])
+    made.step(2)
+    made.pass_time(3600)
+    for start in ("two", "three"):
+        made.shelf.start = start
+        made.pass_time(LOOK_EVERY)
+    made.close()
+    one = account(journal)
+    assert (one.acknowledged, one.excluded, one.waiting) == (5, 5, 0)
+    with View(journal.path) as view:
+        told = [row["text"] for row in view.all("SELECT text FROM events WHERE kind = 'again'")]
+    assert ["3 are sent again" in text for text in told] == [True, True]

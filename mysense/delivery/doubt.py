@@ -60,8 +60,9 @@ class Doubt:
         """The other side says that it cannot write; everything beyond `cursor` is doubtful."""
         now = self._journal.now()
         if self._found is None:
-            epoch = self._epoch()
-            self._keep(Doubtful(cursor=cursor, at=now, epoch=epoch))
+            left_out = kept.excluded(self._journal, self._name)
+            found = Doubtful(cursor=cursor, at=now, epoch=self._epoch(), excluded=left_out)
+            self._keep(found)
             self._log.info(
                 "a server whose disk was full may forget what it acknowledges from here on, when "
                 "it is started again; it is sent again then"

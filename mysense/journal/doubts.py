@@ -7,7 +7,7 @@ import sqlite3
 
 import attrs
 
-from mysense.journal.accounts import Journal
+from mysense.journal.accounts import Journal, excluded_key
 
 _ASIDE = (  # what will be sent again is not to be aside as well
     "DELETE FROM aside WHERE output = ?1 AND EXISTS (SELECT 1 FROM telegrams t"
@@ -33,6 +33,7 @@ class Doubtful:
         released: kits of which something that had waited aside was acknowledged since, and when
             the oldest of that came into the journal; it may be from before the cursor.
         at: when the other side last said that it cannot write, in Unix seconds.
+        excluded: how many had been excluded at the cursor; None where that was not written down.
         epoch: which start of the other side was last looked at.
     """
 
@@ -40,6 +41,7 @@ class Doubtful:
     at: float
     epoch: str | None
     released: dict[str, float] = attrs.Factory(dict)
+    excluded: int | None = None
 
 
 def doubtful(journal: Journal, output: str) -> Doubtful | None:
@@ -47,6 +49,12 @@ def doubtful(journal: Journal, output: str) -> Doubtful | None:
     with journal.transaction() as db:
         row = db.execute("SELECT value FROM meta WHERE key = ?", (_key(output),)).fetchone()
     return Doubtful(**json.loads(row[0])) if row else None
+
+
+def excluded(journal: Journal, output: str) -> int:
+    """How many telegrams `output` was not to have, so far."""
+    rows = journal.read("SELECT value FROM meta WHERE key = ?", excluded_key(output))
+    return int(rows[0][0]) if rows else 0
 
 
 def keep(journal: Journal, output: str, found: Doubtful | None) -> None:
@@ -82,11 +90,11 @@ def rewind(journal: Journal, output: str, found: Doubtful) -> int:
             db.execute(_RELEASED, (output, kit, since, cursor)).rowcount
             for kit, since in found.released.items()
         )
+        count += more - _include(db, output, found.excluded)
         db.execute(
             "UPDATE outputs SET cursor = ?, acknowledged = max(0, acknowledged - ?) WHERE name = ?",
-            (cursor, count - aside + more, output),
+            (cursor, count - aside, output),
         )
-        count += more
         if count:
             text = f"the server was started again after its disk was full: {count} are sent again"
             db.execute(
@@ -94,6 +102,15 @@ def rewind(journal: Journal, output: str, found: Doubtful) -> int:
                 (journal.now(), output, text),
             )
     return cursor
+
+
+def _include(db: sqlite3.Connection, output: str, before: int | None) -> int:
+    """Count anew from there what is excluded: it is met again. Returns how many these were."""
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (excluded_key(output),)).fetchone()
+    if row is None or before is None:
+        return 0
+    db.execute("UPDATE meta SET value = ? WHERE key = ?", (before, excluded_key(output)))
+    return max(0, int(row[0]) - before)
 
 
 def _key(output: str) -> str:
