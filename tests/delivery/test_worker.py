@@ -308,6 +308,28 @@ def test_a_server_that_may_forget_is_asked_as_soon_as_nothing_is_left_to_send(jo
     assert one.delivery.drained(journal.head)
 
 
+def test_what_waited_aside_and_was_let_in_meanwhile_may_be_forgotten_too(journal, tmp_path):
+    """It came before the disk was full, and was acknowledged after."""
+    start = ["one"]
+
+    class Forgetful(Shelf):
+        def epoch(self):
+            return start[0]
+
+    one = Rig(journal, Forgetful(tmp_path / "shelf.db", rule=closed_to("a")))
+    fill(journal, 2)
+    one.settle()
+    fill(journal, 1, "b")
+    one.shelf.script.append(RetryLater("full", doubt=True))
+    one.settle()
+    one.shelf.rule = None
+    one.pass_time(PROBE_EVERY + 1)
+    start[0] = "two"
+    one.pass_time(PROBE_EVERY + 1)
+    one.close()
+    assert sorted(one.shelf.got) == sorted([*wanted(2), *wanted(2), *wanted(1, "b") * 2])
+
+
 # -- what the journal gives up under way ----------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from tests.delivery.answers import (
     closed_to,
     fill,
 )
-from tests.pipeline import Clock
+from tests.pipeline import Clock, account
 
 
 def steps_in_a_moment(one):
@@ -87,6 +87,20 @@ def test_a_worker_that_ends_lets_go_of_all(journal, rig):
     assert one.shelf.closed == 1
     with pytest.raises(sqlite3.ProgrammingError):
         one.delivery._view.all("SELECT 1")
+
+
+def test_what_a_stop_interrupts_has_not_failed(journal, rig, caplog):
+    """Neither log nor status speak of an output that only was told to stop."""
+    stop = threading.Event()
+
+    def interrupted(batch):
+        stop.set()
+        raise RetryLater("connection closed")
+
+    one = rig(rule=interrupted)
+    fill(journal, 1)
+    one.delivery.run(stop)
+    assert (account(journal).error, caplog.messages) == (None, [])
 
 
 def test_nothing_is_drained_before_the_first_step(journal, rig):
