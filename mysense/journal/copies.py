@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from mysense.errors import JournalError
+
 if TYPE_CHECKING:
     from mysense.journal.accounts import Journal
 
@@ -119,6 +121,15 @@ def remove(copy: Copy, reason: str) -> str:
 
 def bound(journal: Journal, max_mb: float) -> None:
     """Remove copies that are too many or too large, and forget those that somebody has removed."""
+    try:
+        _bound(journal, max_mb)
+    except OSError as wrong:  # a disk that returns errors: it will be looked at again
+        if isinstance(wrong, JournalError):
+            raise
+        _log.debug("copies of damaged journals: %s", wrong)
+
+
+def _bound(journal: Journal, max_mb: float) -> None:
     found = copies(journal.path, notes := journal.read(NOTES))
     told = []
     for one in surplus(found, max_mb):
