@@ -202,7 +202,12 @@ class File:
 
     def _follow(self) -> None:
         """Open the file that was put in place of the one that is open."""
-        fresh = self._opening.connect()
+        try:
+            fresh = self._opening.connect()
+        except OSError as wrong:  # who writes tries again after errors of SQLite, and only these
+            if isinstance(wrong, sqlite3.Error):
+                raise
+            raise Failed(f"it cannot be opened again: {wrong}") from wrong
         self._db.close()
         self._db = fresh
         self._places = self._found()

@@ -12,7 +12,7 @@ from mysense.errors import JournalError
 from mysense.journal import Journal, opening
 from mysense.journal.view import View
 from tests.journal.damaging import numbered, numbers
-from tests.pipeline import python
+from tests.pipeline import python, telegram
 
 APPEND = """
 import pathlib, sqlite3
@@ -98,3 +98,21 @@ def test_at_the_start_it_is_tried_again(journal):
     assert journal.insist(work) == "done"
     with pytest.raises(JournalError, match="syntax error"):
         journal.insist(lambda: journal._db.execute("nonsense"))
+
+
+def test_what_keeps_it_from_being_opened_again_passes(tmp_path, monkeypatch):
+    """Whatever it is, who writes tries again as after any error of the disk."""
+    journal = Journal(tmp_path / "journal.db")
+    journal.append([telegram(1)])
+
+    def fail(_):
+        raise JournalError("its file system does not do what a journal needs")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(opening.Opening, "connect", fail)
+        journal._doubted = True
+        for _ in range(2):
+            with pytest.raises(sqlite3.OperationalError, match="what a journal needs"):
+                journal.append([telegram(2)])
+    assert journal.append([telegram(2)]).stored == 1
+    journal.close()
