@@ -30,6 +30,7 @@ def path(tmp_path):
         db.execute("PRAGMA journal_mode = WAL")
         marks = f"PRAGMA application_id = {formats.APPLICATION}; PRAGMA user_version = 1;"
         db.executescript(f"BEGIN;{schema}{marks}COMMIT;")
+        db.execute("BEGIN")
         ident = json.dumps(telegram(0).ident.to_json(), separators=(",", ":"))
         db.execute("INSERT INTO sources VALUES (1, 'p_a', '')")
         db.execute("INSERT INTO idents VALUES (1, 1, ?)", (ident,))
@@ -47,6 +48,7 @@ def path(tmp_path):
         )
         db.execute("INSERT INTO gaps VALUES (1, 'shelf', 'p_a', 0, 1, 2, 2, 5.0, 'full')")
         db.execute("INSERT INTO positions VALUES ('feed', 'next', '400')")
+        db.execute("COMMIT")
     return path
 
 

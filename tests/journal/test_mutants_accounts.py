@@ -290,3 +290,31 @@ def test_what_is_only_put_elsewhere_is_not_acknowledged(journal):
     query = "SELECT acknowledged, last_ok FROM outputs WHERE name = 'x'"
     assert values(journal, query) == [(0, None)]
     assert values(journal, "SELECT count(*) FROM aside") == [(8,)]
+
+
+def test_an_output_that_runs_is_not_forgotten(journal, caplog):
+    """That is said, and does not keep the other requests from being carried out."""
+    journal.register("x")
+    for verb, name in (("forget", "x"), ("forget", "y"), ("pause", "x")):
+        request(journal.path, verb, [name])
+    assert journal.obey() == [("forget", "y"), ("pause", "x")]
+    assert (journal.paused("x"), journal.obey()) == (True, [])
+    assert caplog.messages == ["x is not forgotten: it is one of the outputs that run"]
+
+
+def test_an_output_that_is_no_longer_configured_holds_up_nobody(tmp_path, journal):
+    """Where none runs, each may come back; and the journal itself is no output."""
+    earlier = Journal(tmp_path / "other.db")
+    earlier.append([telegram(1)])
+    for name in ("x", "y"):
+        earlier.register(name)
+    earlier.settle("x", Outcome(1, rows(earlier)))
+    earlier.close()
+    later = Journal(tmp_path / "other.db")
+    with later.transaction() as db:
+        before = later.delivered(db), later.idle(["x", "y", ""])
+    later.register("x")
+    with later.transaction() as db:
+        after = later.delivered(db), later.idle(["x", "y", ""])
+    later.close()
+    assert (before, after) == ((0, set()), (1, {"y"}))

@@ -293,8 +293,8 @@ def test_a_lock_that_was_removed_is_taken_again(journal, path):
 def test_a_folder_to_which_a_link_leads_is_made_again(tmp_path):
     """The lock stays where the link is."""
     link, far = tmp_path / "journal.db", tmp_path / "far"
-    far.mkdir()
-    link.symlink_to(far / "journal.db")
+    (far / "away").mkdir(parents=True)
+    link.symlink_to(far / "away" / "journal.db")
     journal = Journal(link)
     journal.append([telegram(1)])
     shutil.rmtree(far)
@@ -426,6 +426,7 @@ def test_too_many_open_files_are_said(tmp_path, monkeypatch, code, said):
         (error(sqlite3.SQLITE_CANTOPEN), False, True),
         (error(sqlite3.SQLITE_READONLY_DIRECTORY), False, True),
         (error(sqlite3.SQLITE_CONSTRAINT), False, False),
+        (error(sqlite3.SQLITE_CORRUPT), False, False),
         (sqlite3.ProgrammingError("closed"), False, False),
         (OSError(errno.ENOSPC, "no room"), True, True),
         (OSError(errno.EDQUOT, "no room for you"), True, True),
