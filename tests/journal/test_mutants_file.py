@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import stat
 import threading
@@ -332,6 +333,40 @@ def test_only_a_log_is_left_of_it(path, sizes, cut_off):
         if size is not None:
             path.with_name(name).write_bytes(bytes(size))
     assert opening.Opening(path, lambda: 0.0, 4096, 250)._cut_off() is cut_off
+
+
+def test_what_a_salvage_that_was_killed_has_left_is_removed(path):
+    """It would fill the disk; the damaged journal is still in place."""
+    left = [path.with_name(f"journal.db{end}") for end in (".salvage", ".rescue")]
+    for one in left:
+        one.write_bytes(b"half")
+    Journal(path).close()
+    assert not [one for one in left if one.exists()]
+
+
+def test_a_salvage_that_was_killed_at_its_end_is_finished(path, tmp_path):
+    """The new journal is complete, and not yet in its place."""
+    ready = Journal(tmp_path / "journal.db.salvaged-20200101T000000Z")
+    ready.append([telegram(1)])
+    ready.close()
+    ready.path.with_name(f"{ready.path.name}.lock").unlink()
+    journal = Journal(path)
+    found = stored(journal)
+    journal.close()
+    assert found == [("a", 1)]
+
+
+def test_a_journal_of_which_only_the_log_is_left_is_saved(journal, tmp_path):
+    """SQLite would remove it as that of an empty file."""
+    journal.append([telegram(1)])
+    folder = tmp_path / "other"
+    folder.mkdir()
+    shutil.copy(journal.path.with_name("journal.db-wal"), folder)
+    (folder / "journal.db").touch()
+    other = Journal(folder / "journal.db")
+    found = stored(other)
+    other.close()
+    assert found == [("a", 1)]
 
 
 def test_a_salvage_is_said_before_it_begins(journal, caplog):

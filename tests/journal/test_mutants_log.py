@@ -125,6 +125,15 @@ def test_an_ident_that_only_a_repeat_had_decides_nothing(journal):
     assert (kits, news) == ([("p_a", 1)], [True, False, False])
 
 
+def test_the_last_ident_outlives_a_restart(journal):
+    """Not the first."""
+    journal.append([telegram(1)])
+    journal.append([telegram(2, village="V")])
+    journal._remember()
+    journal.append([telegram(3, village="V")])
+    assert [row.telegram.new for row in rows(journal)] == [True, True, False]
+
+
 def test_a_kit_that_only_had_a_repeat_is_not_known(journal):
     """A telegram that another label has stored does not decide for it either."""
     journal.append([telegram(1, "b", temp=1.0)])
