@@ -212,8 +212,10 @@ class _Filling:
 
     def _indexed(self) -> int:
         """Note what the index knows of telegrams that are lost; returns the highest number."""
-        if self._holes() and not self._old.each(_INDEX, self._lose):
-            self._old.each(_INDEX + " ORDER BY source DESC, time DESC", self._lose)
+        if self._holes():
+            self._lose(_INDEX)
+            if self._old.failed:  # perhaps there; what is behind it is read from the other end
+                self._lose(_INDEX + " ORDER BY source DESC, time DESC")
         (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM telegrams").fetchone()
         head = self._last
         if head < last:
@@ -223,12 +225,13 @@ class _Filling:
         self._db.execute(_HOURS)
         return int(head)
 
-    def _lose(self, rows: list[Row]) -> None:
-        self._db.executemany(
-            "INSERT OR IGNORE INTO temp.lost SELECT ?1, ?2, ?3"
-            " WHERE NOT EXISTS (SELECT 1 FROM telegrams WHERE seq = ?1)",
-            [row for row in rows if self._is_lost(row)],
-        )
+    def _lose(self, query: str) -> None:
+        for rows in self._old.parts(query):
+            self._db.executemany(
+                "INSERT OR IGNORE INTO temp.lost SELECT ?1, ?2, ?3"
+                " WHERE NOT EXISTS (SELECT 1 FROM telegrams WHERE seq = ?1)",
+                [row for row in rows if self._is_lost(row)],
+            )
 
     def _is_lost(self, row: Row) -> bool:
         return all(isinstance(n, int) and n >= 0 for n in row) and row[0] > self._case.settled

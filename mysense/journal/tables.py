@@ -86,12 +86,10 @@ class Tables:
 
     def listed(self, query: str) -> list[Row]:
         """The rows of a query, which has no limit, up to the first that cannot be read."""
-        rows: list[Row] = []
-        self.each(query, rows.extend)
-        return rows
+        return [row for part in self.parts(query) for row in part]
 
-    def each(self, query: str, take: Callable[[list[Row]], object]) -> bool:
-        """The same in parts, for many rows; returns whether all could be read."""
+    def parts(self, query: str) -> Iterator[list[Row]]:
+        """The same in parts, for many rows."""
         part: list[Row] = []
         count = 0
         try:
@@ -99,15 +97,12 @@ class Tables:
                 part.append(row)
                 count += 1
                 if len(part) == _CHUNK:
-                    take(part)
+                    yield part
                     part = []
         except (sqlite3.DatabaseError, ValueError, OverflowError):
             self.failed = True
             part += self._try(f"{query} LIMIT 1 OFFSET {count}") or []  # read before the error came
-            return False
-        finally:
-            take(part)
-        return True
+        yield part
 
     def keyed(self, table: str) -> list[Row]:
         """The rows of a table without row numbers, from both ends up to what cannot be read."""

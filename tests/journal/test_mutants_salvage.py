@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import struct
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,37 @@ def test_only_where_there_is_no_room_older_copies_go(journal, tmp_path, monkeypa
     with pytest.raises(sqlite3.Error, match="bad"):
         salvage.salvage(journal.path, "because", lambda: 86_400.0)
     assert copy.exists()
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_oldest_copy_goes_where_that_may_help(journal, tmp_path, monkeypatch, more):
+    """Without it, and the others, there has to be room; else none is worth it."""
+    journal.close()
+    names = [f"journal.db.damaged-1969010{day}T000000Z" for day in (1, 2)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"0123456789")
+    fill, tried = salvage.fill, []
+
+    def once(*values):
+        tried.append(values)
+        if len(tried) == 1:
+            raise OSError(errno.ENOSPC, "no room")
+        return fill(*values)
+
+    monkeypatch.setattr(salvage, "fill", once)
+    room = journal.path.stat().st_size - 20 + more
+    monkeypatch.setattr(salvage, "free", lambda _: room)
+    with pytest.raises(OSError, match="no room") if not more else nullcontext():
+        salvage.salvage(journal.path, "because", lambda: 86_400.0)
+    left = sorted(path.name for path in tmp_path.glob("*.damaged-1969*"))
+    assert left == (names[1:] if more else names)
+
+
+def test_a_mended_copy_needs_room_as_well(journal):
+    """As much again."""
+    journal.close()
+    over(journal.path, 0, bytes(100))
+    assert salvage.needed(journal.path) == 2 * journal.path.stat().st_size + 1_000_000
 
 
 def test_so_much_room_is_needed(journal):

@@ -163,7 +163,9 @@ def test_an_empty_journal_lost_nothing(damaged, known):
     said = "no telegram is" if known else "how many there were"
     assert f"saved 0 telegrams, 0 set aside, 0 gaps, no output's place; {said}" in told
     numbers = damaged.rows("SELECT * FROM sqlite_sequence ORDER BY name")
+    ((_, note),) = damaged.rows(NOTES)
     assert numbers == [("aside", 0), ("telegrams", 0)]
+    assert json.loads(note)["lost"] == (0 if known else None)
 
 
 # -- telegrams that are nobody's ----------------------------------------------------------------
@@ -365,6 +367,7 @@ def test_the_index_is_looked_at_where_something_is_missing(damaged, numbers, loo
 def test_what_was_lost_earlier_is_not_lost_with_this_one(whole):
     """What only its copy may hold is what is missing now."""
     whole.number(telegrams=5)
+    whole.db.execute("UPDATE outputs SET cursor = 5 WHERE name = 'y'")
     whole.salvage()
     ((_, note),) = whole.rows(NOTES)
     assert json.loads(note)["lost"] == 2

@@ -143,13 +143,13 @@ def test_what_is_not_there_has_no_rows(damaged):
 def test_rows_are_taken_in_parts(damaged, monkeypatch):
     """Up to the first that cannot be read, and it is told whether there was one."""
     monkeypatch.setattr(tables, "_CHUNK", 100)
-    query, parts = "SELECT id FROM numbers NOT INDEXED ORDER BY id", []
+    query = "SELECT id FROM numbers NOT INDEXED ORDER BY id"
     table = damaged()
-    assert (table.each(query, parts.append), table.failed) == (True, False)
-    whole_parts, parts = parts, []
+    assert [len(part) for part in table.parts(query)] == [100] * 14 + [94]
+    failed = [table.failed]
     table = damaged("number 0700")
-    assert (table.each(query, parts.append), table.failed) == (False, True)
-    assert [len(part) for part in whole_parts] == [100] * 14 + [94]
+    parts = list(table.parts(query))
+    assert [*failed, table.failed] == [False, True]
     assert [row[0] for part in parts for row in part] in (EVERY[:687], EVERY[:688])
 
 
