@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from math import isnan
 
+from mysense.text import counted
+
 _DOUBLINGS = 20  # of a second, which is longer than anybody waits
 Jitter = Callable[[float], float]
 """A random number from 0 to its argument."""
@@ -76,5 +78,6 @@ class Backoff:
         """It works; said once where it did not before."""
         if self.failures:
             took = self._clock() - self._since
-            self._log.warning("works again after %d failures in %.0f s", self.failures, took)
+            failures = counted(self.failures, "failures")
+            self._log.warning("works again after %s in %.0f s", failures, took)
         self.failures, self._until, self._alarmed = 0, float("-inf"), False

@@ -22,6 +22,15 @@ def number(value: float) -> str:
     return repr(float(value)).removesuffix(".0")
 
 
+def counted(count: int, things: str) -> str:
+    """How many there are of what a word says for several.
+
+    >>> counted(1, "telegrams"), counted(2, "telegrams")
+    ('1 telegram', '2 telegrams')
+    """
+    return f"{count} {things.removesuffix('s') if count == 1 else things}"
+
+
 def readable(value: float) -> str:
     """`value` with as many digits as a person wants: three decimals, four digits when small.
 

@@ -33,6 +33,7 @@ from mysense.journal.view import View, request
 from mysense.plugin import Publisher, Refused
 from mysense.privacy import Privacy
 from mysense.replaying import Replay, ReplaySettings, journal_path
+from mysense.text import counted
 
 _MAX_BACKOFF = 5.0  # somebody waits for it
 
@@ -118,7 +119,7 @@ def replay(
         else:
             failed = send(args, source, publishers, journal_path(settings, publishers))
     if source.bad:
-        say(f"{source.bad} line{'s' * (source.bad > 1)} refused" + _where_bad(args))
+        say(f"{counted(source.bad, 'lines')} refused" + _where_bad(args))
     return FAILED if failed or source.bad else 0
 
 
@@ -196,7 +197,7 @@ def send(
 def _tell(source: Any, summaries: list[OutputSummary], engine: Engine, seconds: float) -> bool:
     intake = engine.intakes[0]
     repeats = f", {intake.repeats} of them repeats" if intake.repeats else ""
-    say(f"{source.count} {source.what} read{repeats}, {seconds:.1f} s")
+    say(f"{counted(source.count, source.what)} read{repeats}, {seconds:.1f} s")
     read = source.at_end and intake.finished and intake.error is None
     complete = read and not intake.refused
     for summary in summaries:
@@ -205,7 +206,7 @@ def _tell(source: Any, summaries: list[OutputSummary], engine: Engine, seconds: 
     dead = intake.refused + sum(summary.dead for summary in summaries)
     if dead:
         journal = engine.journal.path
-        say(f"{dead} telegrams refused, see `mysense dead list --journal {journal}`")
+        say(f"{counted(dead, 'telegrams')} refused, see `mysense dead list --journal {journal}`")
     return complete
 
 

@@ -17,6 +17,7 @@ from mysense.influx.naming import NameRefused
 from mysense.influx.verdicts import Asked, verdict
 from mysense.plugin import Finding, Misconfigured, RetryLater
 from mysense.telegram import Ident
+from mysense.text import counted
 
 FEW = 20  # databases that are tried
 _PAGE = 100  # entries of a list at once; the server gives no more
@@ -163,7 +164,7 @@ def check_writing(
             yield _may_not(server, place, answer)
     count = sum(answer is None for answer in answers.values())
     if count:
-        yield Finding(True, f"may write to {count} {noun}")
+        yield Finding(True, f"may write to {counted(count, noun)}")
 
 
 def _is(answer: Answer | None, status: Http) -> bool:

@@ -132,7 +132,7 @@ def test_second_taken_is_refused_by_the_journal(mysense, write):
     """Other data for a second that is taken are a dead letter, and the message says where."""
     path = write("in.jsonl", telegram(0, temp=1.0), telegram(0, temp=2.0))
     done = mysense("replay", path, *TO_STDOUT, code=1)
-    (line,) = (line for line in done.stderr.splitlines() if "telegrams refused" in line)
+    (line,) = (line for line in done.stderr.splitlines() if "1 telegram refused" in line)
     journal = line.partition("--journal ")[2].rstrip("`")
     assert "second taken" in mysense("dead", "list", "--journal", journal).stdout
 

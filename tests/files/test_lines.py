@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +10,7 @@ from mysense import jsonlines
 from mysense.errors import TelegramError
 from mysense.files.lines import Lines
 from mysense.telegram import Telegram
-from mysense.text import cell, moment, number, plain, readable
+from mysense.text import cell, counted, moment, number, plain, readable
 from tests.channels.made import ident
 
 VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20)
@@ -54,3 +55,9 @@ def test_no_cell_is_a_formula(text):
 def test_moment_without_zone_is_utc():
     """A time that names no zone is UTC."""
     assert {moment(t) for t in ("2017-05-14 16:02:52", "2017-05-14T18:02:52+02:00")} == {1494777772}
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "0 lines"), (1, "1 line"), (2, "2 lines")])
+def test_one_of_a_thing_is_no_plural(count, told):
+    """The first replay of many a newcomer has one telegram."""
+    assert counted(count, "lines") == told

@@ -406,7 +406,7 @@ def checked(port, project, **options):
 def test_check_tries_the_kits_own_bucket(influx2, org, bucket, project):
     """A token that only writes sees no bucket; that of the kit is known without."""
     good = checked(influx2.port, project, **writer(influx2, org, bucket))
-    assert good == [(True, "may write to 1 buckets")]
+    assert good == [(True, "may write to 1 bucket")]
     other = influx2.bucket(org, f"{project}_other")
     found = checked(influx2.port, project, **writer(influx2, org, other))
     what = f"may not write to bucket {bucket['name']} of organisation {project}"
