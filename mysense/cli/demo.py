@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -156,8 +157,10 @@ def _made(kit: Engine) -> list[Telegram]:
 def _run(kit: Engine, server: Engine, timeout: float) -> None:
     """Both at the same time, until the server has settled what the kit has delivered."""
     kit.stop_on_signals()
-    server.start()
+    following = threading.Thread(target=_follow, args=(kit, server))
+    following.start()
     finished = kit.run(timeout)
+    following.join()
     server.stop_on_signals()
     delivered = sum(account.acknowledged for account in _accounts(kit))
     until = time.monotonic() + timeout
@@ -167,6 +170,15 @@ def _run(kit: Engine, server: Engine, timeout: float) -> None:
         if server.stopping.wait(0.05):
             break
     server.stop()
+
+
+def _follow(kit: Engine, server: Engine) -> None:
+    """Start the server when there is something to read: store or database come with the first."""
+    while not any(one.progress for one in kit.deliveries):
+        if kit.stopping.wait(0.05):
+            break
+    if any(one.progress for one in kit.deliveries):
+        server.start()
 
 
 def _accounts(engine: Engine) -> list[OutputSummary]:

@@ -23,6 +23,11 @@ def test_demo_loses_nothing(mysense):
     assert all(field in done.stdout for field in ("temp ", "hpa ", "drh ", "pm_25 "))
 
 
+def test_demo_does_not_alarm_who_sees_it_first(mysense):
+    """The server begins when there is something to read."""
+    assert "there is no store yet" not in mysense("demo", "-n", "1").stderr
+
+
 def test_demo_of_a_whole_day(mysense):
     """A file of the project's testdata goes all the way as well."""
     rows = ledger(mysense("demo", "--file", CHECKOUT / "testdata" / "day.jsonl"))
