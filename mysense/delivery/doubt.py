@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from math import floor
 
 import attrs
 
@@ -72,7 +73,7 @@ class Doubt:
 
     def released(self, kit: str, since: float) -> None:
         """Before telegrams that waited aside are settled: `since` is when the oldest came in."""
-        found = self._found
+        found, since = self._found, floor(since)  # a time that is read may be rounded up
         if found is not None and since < found.released.get(kit, float("inf")):
             self._keep(attrs.evolve(found, released={**found.released, kit: since}))
 

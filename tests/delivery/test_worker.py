@@ -308,8 +308,10 @@ def test_a_server_that_may_forget_is_asked_as_soon_as_nothing_is_left_to_send(jo
     assert one.delivery.drained(journal.head)
 
 
-def test_what_waited_aside_and_was_let_in_meanwhile_may_be_forgotten_too(journal, tmp_path):
+def test_what_waited_aside_and_was_let_in_meanwhile_may_be_forgotten_too(tmp_path):
     """It came before the disk was full, and was acknowledged after."""
+    now = 1_795_343_212.8695561  # a few digits more than are read from the journal
+    journal = Journal(tmp_path / "journal.db", now=lambda: now)
     start = ["one"]
 
     class Forgetful(Shelf):
@@ -327,6 +329,7 @@ def test_what_waited_aside_and_was_let_in_meanwhile_may_be_forgotten_too(journal
     start[0] = "two"
     one.pass_time(PROBE_EVERY + 1)
     one.close()
+    journal.close()
     assert sorted(one.shelf.got) == sorted([*wanted(2), *wanted(2), *wanted(1, "b") * 2])
 
 
