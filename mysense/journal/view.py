@@ -45,8 +45,9 @@ class View:
 
     def _open(self) -> None:
         try:
-            self._file = _identity(self.path)
+            file = _identity(self.path)
             self._db = _connect(self.path)
+            self._file = file  # only now: else one that cannot be opened would not be tried again
         except JournalError:
             raise
         except (OSError, sqlite3.Error) as wrong:

@@ -215,6 +215,19 @@ def test_a_file_that_is_just_being_put_in_place(journal):
         assert stored(view) == [("a", 1)]
 
 
+def test_one_that_cannot_be_opened_yet_is_tried_again(journal, other):
+    """It is the same file, whole by now; else an output would fail until the next start."""
+    journal.close()
+    with View(journal.path) as view:
+        whole = other.read_bytes()
+        other.write_text("not yet")
+        other.replace(journal.path)
+        with pytest.raises(sqlite3.OperationalError, match="not a database"):
+            stored(view)
+        journal.path.write_bytes(whole)
+        assert stored(view) == [("b", 7), ("b", 8)]
+
+
 # -- what is damaged ----------------------------------------------------------------------------
 
 
