@@ -20,6 +20,14 @@ from mysense.telegram import Telegram, plain
 
 _log = logging.getLogger("mysense.journal")
 RATE_OVER = 180.0  # seconds over which the rate of an output is a mean
+_REGISTER = (
+    "INSERT OR IGNORE INTO outputs (name, cursor)"
+    " VALUES (?, (SELECT coalesce(min(seq) - 1, ?) FROM telegrams))"
+)
+_PAUSE = (  # as somebody has asked; the journal may have lost the row in which it was kept
+    "UPDATE outputs SET error = NULL, paused ="
+    " coalesce((SELECT value = 'pause' FROM meta WHERE key = ?), ?) WHERE name = ?"
+)
 
 
 class Row(NamedTuple):
@@ -63,8 +71,19 @@ class Journal(Log):
         bulk: bool = False,
         wait: Wait | None = None,
     ) -> None:
+        self._outputs: dict[str, bool] = {}  # those that run, whether idle; others hold up nobody
         super().__init__(path, now=now, bulk=bulk, wait=wait)
-        self._outputs: set[str] = set()  # those that run; others hold up nobody
+
+    def _remember(self) -> None:
+        """See to it that outputs that run are known, too: a damaged journal may have lost them."""
+        known = {name for (name,) in self._db.execute("SELECT name FROM outputs")}
+        for output in self._outputs.keys() - known:
+            self._make_known(output, idle=self._outputs[output])
+        super()._remember()
+
+    def _make_known(self, output: str, *, idle: bool) -> None:
+        self._db.execute(_REGISTER, (output, self._given()))
+        self._db.execute(_PAUSE, (_asked(output), idle, output))
 
     def register(self, output: str, *, idle: bool = False) -> tuple[int, str | None]:
         """Make `output` known; a new one starts at the oldest telegram kept.
@@ -83,22 +102,13 @@ class Journal(Log):
 
     def _register(self, output: str, *, idle: bool) -> tuple[int, str | None]:
         with self.transaction() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO outputs (name, cursor)"
-                " VALUES (?, (SELECT coalesce(min(seq) - 1, ?) FROM telegrams))",
-                (output, self._head),
-            )
-            db.execute(
-                "UPDATE outputs SET error = NULL, paused = iif("
-                "EXISTS (SELECT 1 FROM meta WHERE key = ?), paused, ?) WHERE name = ?",
-                (_asked(output), idle, output),
-            )
+            self._make_known(output, idle=idle)
             cursor, receipt = db.execute(
                 "SELECT cursor, receipt FROM outputs WHERE name = ?", (output,)
             ).fetchone()
             if not self._outputs:  # what an earlier engine was connected to says nothing about now
                 db.execute("UPDATE outputs SET connected = NULL")
-            self._outputs.add(output)
+            self._outputs[output] = idle
             return int(cursor), receipt
 
     def delivered(self, db: sqlite3.Connection) -> int:
@@ -112,7 +122,7 @@ class Journal(Log):
 
     def idle(self, outputs: Iterable[str]) -> set[str]:
         """Those of `outputs` that do not run while others do; "" is the journal itself."""
-        return set(outputs) - self._outputs - {""} if self._outputs else set()
+        return set(outputs) - self._outputs.keys() - {""} if self._outputs else set()
 
     def settle(self, output: str, outcome: Outcome) -> None:
         """Move an output's cursor, together with all that was set aside on the way.

@@ -210,6 +210,7 @@ class File:
             raise Failed(f"it cannot be opened again: {wrong}") from wrong
         self._db.close()
         self._db = fresh
+        self._stale = True
         self._places = self._found()
 
     def _make_room(self) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mysense.errors import JournalError
-from mysense.journal import Journal, salvage
+from mysense.journal import Journal, Outcome, salvage
 from mysense.journal.formats import BULK_PAGE_SIZE
 from mysense.journal.pages import frames, lost_frames
 from mysense.journal.view import View
@@ -463,6 +463,23 @@ def test_what_the_engine_reads(path, name):
     journal.close()
 
 
+def test_outputs_that_run_are_known_again(path):
+    """Else none of them could settle anything, and `status` would not show them."""
+    journal = Journal(path)
+    journal.register("near")
+    journal.register("new", idle=True)
+    journal._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    over(path, root(path, "outputs"), bytes(PAGE))
+    journal._db.execute("PRAGMA cache_size = 0")
+    for _ in range(3):
+        with suppress(sqlite3.Error):
+            journal.settle("near", Outcome(COUNT))
+    with journal.transaction() as db:
+        assert journal.delivered(db) == 0
+    assert (cursors(path), journal.paused("new")) == ({"near": COUNT, "new": 0}, True)
+    journal.close()
+
+
 def test_a_position_that_is_none(path):
     """What an input has read is not believed when it is garbled: it reads again."""
     with closing(sqlite3.connect(path)) as db, db:
@@ -491,3 +508,17 @@ def test_delivery_goes_on_after_damage(path, tmp_path):
     journal.close()
     (got,) = sqlite3.connect(tmp_path / "shelf.db").execute("SELECT count(*) FROM got").fetchone()
     assert got == len([number for number in numbers(path) if number > 1000])
+
+
+@pytest.mark.parametrize("at", [*range(44, 48), *range(60, 64), *range(68, 72)])
+@pytest.mark.parametrize("bits", [0xFF, 0x01, 0x80])
+def test_a_header_that_names_another_format_or_owner(path, at, bits):
+    """A byte of the header that makes a journal look as of another program costs nothing."""
+    with closing(Journal(path)) as journal:
+        journal.append(telegrams(5))
+    whole = bytearray(path.read_bytes())
+    whole[at] ^= bits
+    path.write_bytes(whole)
+    with closing(Journal(path)) as journal:
+        assert journal.head == 5
+        assert journal.read("SELECT count(*) FROM telegrams") == [(5,)]
