@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mysense.journal import Journal, Outcome
-from mysense.journal.doubts import Doubtful, doubtful, keep, rewind
+from mysense.journal.accounts import excluded_key
+from mysense.journal.doubts import Doubtful, doubtful, excluded, keep, rewind
 from mysense.journal.view import View
 from tests.pipeline import telegram
 
@@ -29,8 +30,9 @@ def journal(tmp_path):
     made.close()
 
 
-def again(journal, cursor, **released):
-    return rewind(journal, "x", Doubtful(cursor=cursor, at=1.0, epoch="two", released=released))
+def again(journal, cursor, *, excluded=None, **released):
+    found = Doubtful(cursor=cursor, at=1.0, epoch="two", released=released, excluded=excluded)
+    return rewind(journal, "x", found)
 
 
 def values(journal, query):
@@ -90,6 +92,30 @@ def test_it_is_told_once_that_something_is_sent_again(journal, released, count):
     text = f"the server was started again after its disk was full: {count} are sent again"
     events = values(journal, "SELECT at, who, kind, text FROM events")
     assert events == [(5006.0, "x", "again", text)]
+
+
+@pytest.mark.parametrize(
+    ("before", "then", "sent", "left"),
+    [
+        (3, 1, 2, 1),
+        (3, None, 4, 3),
+        (3, 3, 4, 3),
+        (3, 5, 4, 5),
+        (None, None, 4, 0),
+        (None, 1, 4, 0),
+    ],
+)
+def test_what_an_output_is_not_to_have_is_not_sent_again(journal, before, then, sent, left):
+    """It is met again and counted again, so it is not counted meanwhile; each output by itself."""
+    with journal.transaction() as db:
+        for name, count in (("y", 7), ("x", before)):
+            entry = (excluded_key(name), count)
+            db.execute("INSERT INTO meta SELECT ?1, ?2 WHERE ?2 IS NOT NULL", entry)
+    again(journal, 2, excluded=then)
+    (event,) = values(journal, "SELECT text FROM events")
+    counted = values(journal, "SELECT acknowledged FROM outputs WHERE name = 'x'")
+    assert (excluded(journal, "x"), excluded(journal, "y")) == (left, 7)
+    assert (f" {sent} are sent again" in event[0], counted) == (True, [(5 - sent,)])
 
 
 def test_the_account_is_never_less_than_nothing(journal):

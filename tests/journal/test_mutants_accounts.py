@@ -294,11 +294,14 @@ def test_what_is_only_put_elsewhere_is_not_acknowledged(journal):
 
 def test_an_output_that_runs_is_not_forgotten(journal, caplog):
     """That is said, and does not keep the other requests from being carried out."""
+    with journal.transaction() as db:
+        db.execute("INSERT INTO outputs (name, cursor) VALUES ('y', 0), ('z', 0)")
     journal.register("x")
-    for verb, name in (("forget", "x"), ("forget", "y"), ("pause", "x")):
+    for verb, name in (("forget", "x"), ("forget", "y"), ("later", "z"), ("pause", "x")):
         request(journal.path, verb, [name])
-    assert journal.obey() == [("forget", "y"), ("pause", "x")]
+    assert journal.obey() == [("forget", "y"), ("later", "z"), ("pause", "x")]
     assert (journal.paused("x"), journal.obey()) == (True, [])
+    assert values(journal, "SELECT name FROM outputs ORDER BY name") == [("x",), ("z",)]
     assert caplog.messages == ["x is not forgotten: it is one of the outputs that run"]
 
 

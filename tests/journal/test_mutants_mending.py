@@ -113,6 +113,22 @@ def test_what_cannot_be_opened_is_opened_before_the_next_transaction(journal, co
     assert (stored(journal), connects.count) == ([("a", 1), ("a", 2), ("a", 3)], 4)
 
 
+@pytest.mark.parametrize("kind", [JournalError, damage.Failed])
+def test_whatever_keeps_it_from_being_opened_is_an_error_that_passes(journal, monkeypatch, kind):
+    """Who writes tries again after those of SQLite."""
+
+    def fail(_):
+        raise kind("too many open files")
+
+    monkeypatch.setattr(Opening, "connect", fail)
+    journal._doubted = True
+    with pytest.raises(sqlite3.OperationalError, match="too many open files") as told:
+        journal.append([telegram(3)])
+    assert ("opened again" in str(told.value)) is (kind is JournalError)
+    monkeypatch.undo()
+    assert journal.append([telegram(3)]).stored == 1
+
+
 def test_while_it_is_doubted_another_error_opens_nothing(journal, connects):
     """The next transaction does."""
     journal._doubted = True
