@@ -111,6 +111,19 @@ def test_also_when_the_kit_was_started_again_meanwhile(rig, journal, tmp_path):
     other.close()
 
 
+def test_where_it_is_not_known_what_is_doubted_all_is(rig, journal, tmp_path):
+    """A damage may have spoiled it: more than once, rather than never."""
+    begin(rig, journal)
+    rig.close()
+    with journal.transaction() as db:
+        db.execute("UPDATE meta SET value = '{' WHERE key GLOB 'doubt *'")
+    again = Forgetful(tmp_path / "shelf.db")
+    other = Rig(journal, again)
+    other.settle()
+    assert times(again) == [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]
+    other.close()
+
+
 def test_nobody_is_done_before_it_was_looked(rig, journal):
     """`--once` does not end between an acknowledgement and the look whether it still holds."""
     begin(rig, journal)

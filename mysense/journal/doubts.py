@@ -45,10 +45,13 @@ class Doubtful:
 
 
 def doubtful(journal: Journal, output: str) -> Doubtful | None:
-    """What is kept of `output`."""
+    """What is kept of `output`; where a damage has spoiled that, everything is doubtful."""
     with journal.transaction() as db:
         row = db.execute("SELECT value FROM meta WHERE key = ?", (_key(output),)).fetchone()
-    return Doubtful(**json.loads(row[0])) if row else None
+    try:
+        return Doubtful(**json.loads(row[0])) if row else None
+    except (ValueError, TypeError):
+        return Doubtful(cursor=0, at=journal.now(), epoch=None)
 
 
 def excluded(journal: Journal, output: str) -> int:

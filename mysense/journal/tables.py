@@ -19,6 +19,7 @@ _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), 
 _FAILURES = 2_000_000  # ranges of a table that are tried in vain before the rest is given up
 _MANY = 3000  # and from which on it is no longer looked for single rows,
 _SMALL = 64  # but for that many
+_JSON = {"positions": "value", "undated": "data", "aside": "data"}  # columns that hold some
 _NUMBERS = range(2**53)  # that rows may have
 _PER_PAGE = 400  # rows at most on a page: what a table can hold whose end is not known
 
@@ -168,8 +169,8 @@ def fitting(db: sqlite3.Connection, name: str, columns: list[str]) -> Callable[[
         values = dict(zip(columns, row, strict=True))
         if not known or not all(_fits(values[name], *declared[name]) for name in values):
             return False
-        is_json = name == "positions" or (name == "aside" and values["ident"] is not None)
-        return not is_json or good_json(values["value" if name == "positions" else "data"])
+        is_text = name == "aside" and values["ident"] is None  # that an input could not use
+        return is_text or name not in _JSON or good_json(values[_JSON[name]])
 
     return fits
 

@@ -19,6 +19,7 @@ import attrs
 
 from mysense import jsontext
 from mysense.journal.accounts import Journal
+from mysense.journal.damage import Damaged
 from mysense.journal.log import ASIDE
 from mysense.journal.view import View
 from mysense.telegram import DAY, Ident, Telegram, Value, plain
@@ -188,7 +189,7 @@ def newest(journal: Journal, ident: Ident) -> int:
 
     Times that a person has said to be wrong do not count, see `accept`.
     """
-    wrong = recall(journal, "clock accepted") or {"head": None, "wall": inf}
+    wrong = {"head": None, "wall": inf} | (recall(journal, "clock accepted") or {})
     latest = wrong["wall"] + DAY
     with journal.transaction() as db:
         source = db.execute(
@@ -222,10 +223,17 @@ def remember(db: sqlite3.Connection, key: str, value: Mapping[str, Any]) -> None
 
 
 def recall(journal: Journal, key: str) -> dict[str, Any] | None:
-    """An object that was kept."""
+    """An object that was kept; None where there is none, or a damage has spoiled it."""
     with journal.transaction() as db:
         row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return None if row is None else dict(json.loads(row[0]))
+    return None if row is None else _object(row[0])
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        return None
 
 
 @attrs.frozen
@@ -253,7 +261,7 @@ def waiting(view: View) -> Waiting:
     """What a reader of the journal is told."""
     (rows,) = view.all("SELECT count(*) AS n, min(wall) AS since FROM undated")
     kept = view.all("SELECT value FROM meta WHERE key = 'clock'")
-    hold = json.loads(kept[0]["value"]).get("hold") if kept else None
+    hold = (_object(kept[0]["value"]) or {}).get("hold") if kept else None
     kind, why, fix = hold or ("", "", "")
     return Waiting(rows["n"], rows["since"], kind, why, fix)
 
@@ -275,11 +283,14 @@ def _rows(db: sqlite3.Connection, but: Sequence[str], limit: int) -> list[tuple[
     known: dict[int, Ident] = {}
     made = []
     found = db.execute(query, (json.dumps(list(but)), limit))
-    for number, boot, ident, body, data, elapsed, wall in found:
-        if ident not in known:
-            known[ident] = Ident.from_json(json.loads(body))
-        one = Measured(known[ident], jsontext.loads(data), elapsed, wall)
-        made.append((ident, Kept(number, boot, one)))
+    try:
+        for number, boot, ident, body, data, elapsed, wall in found:
+            if ident not in known:
+                known[ident] = Ident.from_json(json.loads(body))
+            one = Measured(known[ident], jsontext.loads(data), elapsed, wall)
+            made.append((ident, Kept(number, boot, one)))
+    except ValueError as wrong:
+        raise Damaged(f"what waits for its time is not what was written: {wrong}") from wrong
     return made
 
 

@@ -199,7 +199,10 @@ def _differ(anchor: Anchor | None, noted: Anchor | None) -> bool:
 def _recall(journal: Journal) -> tuple[Hold | None, Anchor | None]:
     kept = undated.recall(journal, "clock") or {}
     hold, anchor = kept.get("hold"), kept.get("anchor")
-    return hold and Hold(*hold), anchor and Anchor(*anchor)
+    try:
+        return hold and Hold(*hold), anchor and Anchor(*anchor)
+    except TypeError:  # a damage has spoiled it: as if it was not there
+        return None, None
 
 
 def _remember(journal: Journal, hold: Hold | None, anchor: Anchor | None) -> None:

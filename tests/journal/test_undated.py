@@ -234,3 +234,28 @@ def test_where_nothing_waits_nothing_is_told(journal):
     """Most kits, most of the time."""
     with View(journal.path) as view:
         assert undated.waiting(view).lines() == []
+
+
+# -- where a damage has spoiled what is kept -------------------------------------------------------
+
+
+@pytest.mark.parametrize("spoiled", ['{"head"', '{"haed": 1, "wall": 5.0}', "7"])
+def test_what_is_known_of_the_clock_may_be_spoiled(journal, spoiled):
+    """It is as if it was not there: neither an engine nor `status` ends by it."""
+    journal.append([telegram(7000)])
+    ident = telegram(7000).ident
+    with journal.transaction() as db:
+        entries = [(key, spoiled) for key in ("clock", "clock accepted")]
+        db.executemany("INSERT INTO meta VALUES (?, ?)", entries)
+    with View(journal.path) as view:
+        assert (undated.waiting(view).kind, undated.newest(journal, ident)) == ("", 7000)
+
+
+def test_a_row_that_is_spoiled_stays_behind(journal):
+    """In the damaged file; the others go on."""
+    keep(journal, 3)
+    with journal.transaction() as db:
+        db.execute("UPDATE undated SET data = '{\"temp' WHERE id = 2")
+    with pytest.raises(sqlite3.DatabaseError, match="is not what was written"):
+        undated.oldest(journal)
+    assert waiting(journal) == [0.0, 2.0]
