@@ -192,7 +192,7 @@ class Engine:
         try:
             self._obey()
             self._trim()
-        except sqlite3.Error as wrong:
+        except (sqlite3.Error, OSError) as wrong:  # it cannot be opened for reading is the latter
             self._failing.failed(f"journal {self.journal.path}: {wrong}")
         else:
             self._failing.recovered()

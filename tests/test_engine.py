@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -231,6 +233,24 @@ def test_a_locked_journal_does_not_end_the_engine(journal, tmp_path):
         until(lambda: ("a", 9) in one.got, 5)
         assert engine.stopping.is_set() is False
     assert poll is not None
+
+
+def test_too_few_descriptors_do_not_end_the_engine(journal):
+    """To tidy up it opens the journal for reading, too; that waits until there are some."""
+    journal.append([telegram(at) for at in range(1000)])
+    engine = Engine(journal, limits=Limits(max_mb=0.03))
+    (soft, hard), taken = resource.getrlimit(resource.RLIMIT_NOFILE), []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        engine.tick()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for number in taken:
+            os.close(number)
+    assert engine._failing.failures == 1
 
 
 def _locks(db):
