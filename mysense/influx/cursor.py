@@ -159,7 +159,8 @@ class Cursor:
         assert self.low is not None, "a window needs a beginning"
         if self._planned is None:
             self._chain = self.low
-        low = self._planned or self.read_upto or self.low
+        low = self.low if self.read_upto is None else self.read_upto
+        low = low if self._planned is None else self._planned  # 0 is a second like any other
         before = self._unsure
         end = low + self.width
         if self.width >= WEEK:  # end where shards do, as a rule: on Mondays

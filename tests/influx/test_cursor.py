@@ -6,6 +6,7 @@ import pytest
 
 from mysense.influx.cursor import WEEK, Cursor, Reach
 from mysense.influx.start import check_start, parse_start
+from mysense.telegram import DAY
 
 MONDAY = 1_493_596_800  # 2017-05-01
 NOW = MONDAY + 10 * WEEK
@@ -28,6 +29,13 @@ def test_the_next_window_begins_where_the_one_before_ended():
     made = cursor(MONDAY)
     made.next_range(NOW)
     assert made.next_range(NOW) == (MONDAY + WEEK, MONDAY + 2 * WEEK, MONDAY)
+
+
+def test_1970_is_a_second_like_any_other():
+    """A window that ends there is not asked for again."""
+    made = cursor(-DAY)
+    made.width = DAY
+    assert [made.next_range(NOW)[:2] for _ in range(2)] == [(-DAY, 0), (0, DAY)]
 
 
 def test_after_a_rewind_it_is_asked_again():
