@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 from mysense.errors import JournalError
@@ -13,6 +14,7 @@ _SIGNS = {  # primary result codes, https://www.sqlite.org/rescode.html
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
 }
+_SAYS = re.compile(r"decode to UTF-8|unsupported file format")  # these have no code of their own
 _READING = {  # extended ones: the disk cannot give back what it was given
     sqlite3.SQLITE_IOERR_READ,
     sqlite3.SQLITE_IOERR_SHORT_READ,
@@ -35,8 +37,8 @@ def is_damage(wrong: BaseException) -> bool:
 
 def is_certain(wrong: BaseException) -> bool:
     """Whether it was seen in what was read, which no check of SQLite looks at."""
-    undecoded = isinstance(wrong, sqlite3.OperationalError) and "decode to UTF-8" in str(wrong)
-    return isinstance(wrong, Damaged | UnicodeDecodeError) or undecoded
+    said = isinstance(wrong, sqlite3.OperationalError) and _SAYS.search(str(wrong))
+    return isinstance(wrong, Damaged | UnicodeDecodeError) or bool(said)
 
 
 def is_io(wrong: BaseException) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from mysense.errors import JournalError
 from mysense.journal.atomic import atomic
+from mysense.journal.damage import Damaged
 
 FORMAT = 2
 APPLICATION = 0x4D79534A  # "MySJ", so that no other database is taken for a journal
+_MARKS = FORMAT, APPLICATION
 PAGE_SIZE = 1024  # bytes, of a new journal: a commit of one telegram writes four pages
 BULK_PAGE_SIZE = 4096  # of one that takes in many at once; older MySense made none but these
 _MAKES = re.compile(r"CREATE TABLE \w+")
@@ -88,18 +91,57 @@ def _carry_out(db: sqlite3.Connection, steps: list[str]) -> None:
             db.execute(step)
 
 
-def check_known(version: int, path: Path) -> None:
-    """Refuse a journal that a newer MySense has written."""
+def format_of(db: sqlite3.Connection, path: Path) -> int:
+    """The format of a journal; 0 where it is still to be made.
+
+    A format has tables or columns that others have not, so that a damaged header is not taken for
+    another format, or for something else.
+
+    Raises:
+        JournalError: it is something else, or of a newer MySense.
+        Damaged: its header is not what was written.
+    """
+    version, application = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("user_version", "application_id")
+    )
+    known = _columns(db)
+    header = f"its header says format {version} of {application:#x}"
+    if known and (version, application) != _MARKS and known == _made():
+        raise Damaged(header)
+    if known and application != APPLICATION:
+        raise JournalError(
+            f"journal {path}: this is the database of something else; name another [journal] file"
+        )
+    if known and version < 1:
+        raise Damaged(header)
     if version > FORMAT:
         raise JournalError(
             f"journal {path}: format {version} is newer than this MySense knows ({FORMAT}); "
             "upgrade MySense, or give it another [journal] file"
         )
+    return version
 
 
-def check_current(version: int, path: Path) -> None:
-    """Refuse a journal that cannot be read as it is."""
-    check_known(version, path)
+def _columns(db: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Every table, and its columns."""
+    query = (
+        "SELECT t.name, c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c"
+        " WHERE t.type = 'table'"
+    )
+    return set(db.execute(query))
+
+
+def _made() -> set[tuple[str, str]]:
+    """Those of a journal of this format."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        create(db)
+        return _columns(db)
+
+
+def check_current(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse a journal that cannot be read as it is. Raises JournalError."""
+    version = format_of(db, path)
     if version < FORMAT:
         raise JournalError(
             f"journal {path}: format {version} is of an older MySense; "

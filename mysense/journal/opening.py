@@ -17,7 +17,7 @@ import attrs
 from mysense.errors import JournalError
 from mysense.journal.damage import Damaged, is_damage, look_over
 from mysense.journal.disk import Hindered, free, hinders, hindrance, is_no_room
-from mysense.journal.formats import APPLICATION, FORMAT, check_known, create, upgrade
+from mysense.journal.formats import FORMAT, create, format_of, upgrade
 from mysense.journal.pages import beside, create_private, lost_frames, read_only, rescue
 from mysense.journal.salvage import clear, finish, needed, salvage
 from mysense.journal.tables import Tables, whose
@@ -98,15 +98,7 @@ class Opening:
         return db
 
     def _prepare(self, db: sqlite3.Connection) -> None:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if tables and application != APPLICATION:
-            raise JournalError(
-                f"journal {self.path}: this is the database of something else; "
-                "name another [journal] file"
-            )
-        check_known(version, self.path)
+        version = format_of(db, self.path)
         if version == 0:
             db.execute(f"PRAGMA page_size = {self.page_size}")
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")

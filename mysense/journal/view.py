@@ -15,7 +15,7 @@ from mysense import jsontext
 from mysense.errors import JournalError
 from mysense.journal.accounts import Row
 from mysense.journal.damage import Damaged, is_damage
-from mysense.journal.formats import APPLICATION, check_current
+from mysense.journal.formats import check_current
 from mysense.points import Point, Series
 from mysense.telegram import Ident, Telegram
 
@@ -48,9 +48,9 @@ class View:
             file = _identity(self.path)
             self._db = _connect(self.path)
             self._file = file  # only now: else one that cannot be opened would not be tried again
-        except JournalError:
-            raise
-        except (OSError, sqlite3.Error) as wrong:
+        except (JournalError, OSError, sqlite3.Error) as wrong:
+            if isinstance(wrong, JournalError) and not is_damage(wrong):
+                raise
             hint = "; if it was a journal, `mysense run` with it saves what is whole"
             told = f"journal {self.path}: {wrong}{hint if is_damage(wrong) else ''}"
             raise JournalError(told) from wrong
@@ -226,20 +226,11 @@ def _connected(path: Path, how: str) -> sqlite3.Connection:
     )
     try:
         db.execute("SELECT 1 FROM sqlite_schema").fetchone()
-        _check(db, path)
+        check_current(db, path)
     except BaseException:
         db.close()
         raise
     return db
-
-
-def _check(db: sqlite3.Connection, path: Path) -> None:
-    version, application = (
-        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")
-    )
-    if application != APPLICATION:
-        raise JournalError(f"journal {path}: this is no journal of MySense")
-    check_current(version, path)
 
 
 def request(path: Path, verb: str, outputs: Iterable[str], argument: str = "") -> None:

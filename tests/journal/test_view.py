@@ -285,18 +285,19 @@ def test_other_errors_are_nobody_s_damage(journal):
 
 
 @pytest.mark.parametrize(
-    ("pragma", "said"),
+    ("change", "said"),
     [
-        ("application_id = 7", "this is no journal of MySense"),
-        ("user_version = 1000", "newer than this MySense"),
-        ("user_version = 1", "of an older MySense"),
+        ("CREATE TABLE theirs (x); PRAGMA application_id = 7", "database of something else"),
+        ("CREATE TABLE later (x); PRAGMA user_version = 1000", "newer than this MySense"),
+        ("DROP TABLE undated; PRAGMA user_version = 1", "of an older MySense"),
+        ("PRAGMA user_version = 1000", "saves what is whole"),
     ],
 )
-def test_what_is_no_journal_of_today(journal, monkeypatch, pragma, said):
+def test_what_is_no_journal_of_today(journal, monkeypatch, change, said):
     """Said, and the file is let go of."""
     journal.close()
     with closing(sqlite3.connect(journal.path)) as db:
-        db.execute(f"PRAGMA {pragma}")
+        db.executescript(change)
     opened, connect = [], sqlite3.connect
     monkeypatch.setattr(
         sqlite3, "connect", lambda *a, **k: opened.append(connect(*a, **k)) or opened[-1]
@@ -304,7 +305,7 @@ def test_what_is_no_journal_of_today(journal, monkeypatch, pragma, said):
     with pytest.raises(JournalError, match=said) as raised:
         View(journal.path)
     told = str(raised.value).count(str(journal.path))
-    assert (told, [closed(one) for one in opened]) == (1, [True])
+    assert (told, all(map(closed, opened))) == (1, True)
 
 
 @pytest.mark.parametrize("text", ["hello " * 2000, ""])
