@@ -14,7 +14,9 @@ _SIGNS = {  # primary result codes, https://www.sqlite.org/rescode.html
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
 }
-_SAYS = re.compile(r"decode to UTF-8|unsupported file format")  # these have no code of their own
+_SAYS = re.compile(  # these have no code of their own
+    r"decode to UTF-8|unsupported file format|JSON cannot hold BLOB"
+)
 _READING = {  # extended ones: the disk cannot give back what it was given
     sqlite3.SQLITE_IOERR_READ,
     sqlite3.SQLITE_IOERR_SHORT_READ,

@@ -99,7 +99,7 @@ def format_of(db: sqlite3.Connection, path: Path) -> int:
 
     Raises:
         JournalError: it is something else, or of a newer MySense.
-        Damaged: its header is not what was written.
+        Damaged: its header, or its list of tables, is not what was written.
     """
     version, application = (
         int(db.execute(f"PRAGMA {name}").fetchone()[0])
@@ -120,7 +120,17 @@ def format_of(db: sqlite3.Connection, path: Path) -> int:
             f"journal {path}: format {version} is newer than this MySense knows ({FORMAT}); "
             "upgrade MySense, or give it another [journal] file"
         )
+    if known and version == FORMAT:
+        _check_columns(known)
     return version
+
+
+def _check_columns(known: set[tuple[str, str]]) -> None:
+    """See whether each table has its columns; that a table is gone is found elsewhere."""
+    tables = {table for table, _ in known}
+    for table, column in sorted(_made() - known):
+        if table in tables:
+            raise Damaged(f"its table {table} has no column {column}")
 
 
 def _columns(db: sqlite3.Connection) -> set[tuple[str, str]]:

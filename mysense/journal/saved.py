@@ -238,14 +238,20 @@ class _Filling:
 
     # -- other tables -----------------------------------------------------------------------------
 
+    def _columns(self, name: str) -> list[str]:
+        """The columns of an old table: the first of today's, whatever a damage has called them."""
+        found = self._old.columns(name)
+        ours = [row[1] for row in self._db.execute(f"PRAGMA table_info({name})")]
+        return ours[: len(found)] if len(found) <= len(ours) else found
+
     def _numbered(self, name: str) -> None:
-        columns = self._old.columns(name)
+        columns = self._columns(name)
         if columns:
             for rows in self._old.numbered(name, self._numbers.get(name, 0)):
                 self._insert(name, columns, rows)
 
     def _keyed(self, name: str, good: Callable[[dict[str, Any]], bool] | None = None) -> None:
-        columns = self._old.columns(name)
+        columns = self._columns(name)
         rows = self._old.keyed(name)
         if good is not None:
             rows = list(filter(fitting(self._db, name, columns), rows))
