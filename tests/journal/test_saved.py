@@ -47,6 +47,16 @@ def test_what_is_whole_stays_as_it_was(whole):
     assert not whole.looked
 
 
+def test_what_a_column_is_called_says_nothing(whole):
+    """The list of tables is text, and may be damaged."""
+    for name in ("aside", "positions", "outputs"):
+        column = whole.db.execute(f"PRAGMA table_info({name})").fetchall()[1][1]
+        whole.db.execute(f"ALTER TABLE {name} RENAME COLUMN {column} TO other")
+    whole.salvage()
+    for name in ("aside", "positions", "outputs"):
+        assert whole.rows(f"SELECT * FROM {name} ORDER BY 1, 2") == TABLES[name]
+
+
 @pytest.mark.parametrize(
     "numbers", [{"telegrams": "x"}, {"telegrams": -1}, {"telegrams": None}, {}]
 )
