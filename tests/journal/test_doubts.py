@@ -144,3 +144,11 @@ def test_what_is_doubted_is_kept_for_each_output(journal):
     keep(journal, "x", None)
     assert kept == (second, first)
     assert (doubtful(journal, "x"), doubtful(journal, "y")) == (None, first)
+
+
+@pytest.mark.parametrize("text", ["{", '{"a":1}'])
+def test_what_is_kept_and_cannot_be_read_is_doubted_from_the_beginning(journal, text):
+    """Better twice than never."""
+    with journal.transaction() as db:
+        db.execute("INSERT INTO meta VALUES ('doubt x', ?)", (text,))
+    assert doubtful(journal, "x") == Doubtful(cursor=0, at=5006.0, epoch=None)

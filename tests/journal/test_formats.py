@@ -168,3 +168,12 @@ def test_a_damaged_one_is_saved_in_the_format_of_today(path):
 def _rows(journal):
     with View(journal.path) as view:
         return view.rows(0, 10**6, 10**9)
+
+
+def test_an_older_one_without_its_number_is_saved(path):
+    """It is not taken for one that is still to be made."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 0")
+    journal = Journal(path)
+    assert keys([row.telegram for row in _rows(journal)]) == [("a", at) for at in range(COUNT)]
+    journal.close()

@@ -321,3 +321,12 @@ def test_an_output_that_is_no_longer_configured_holds_up_nobody(tmp_path, journa
         after = later.delivered(db), later.idle(["x", "y", ""])
     later.close()
     assert (before, after) == ((0, set()), (1, {"y"}))
+
+
+def test_an_output_that_a_damage_has_lost_is_known_again(journal):
+    """It runs, and is served on from the oldest telegram kept."""
+    journal.register("x")
+    with journal.transaction() as db:
+        db.execute("DELETE FROM outputs")
+    journal._remember()
+    assert values(journal, "SELECT name, cursor, paused FROM outputs") == [("x", 0, 0)]

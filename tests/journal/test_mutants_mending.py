@@ -285,6 +285,17 @@ def test_what_a_reader_finds_damaged_is_mended(journal):
     assert (2, '{"time":2,"temp":2.0}') in journal.read(query)
 
 
+def test_what_cannot_be_read_again_after_a_salvage_is_read_later(journal, monkeypatch):
+    """Before anything is written: the numbers that are remembered are those of another file."""
+    without_ident(journal)
+    remember = journal._remember
+    monkeypatch.setattr(journal, "_remember", lambda: (_ for _ in ()).throw(sqlite3.Error("no")))
+    journal.mend(damage.Damaged("a row that cannot be"))
+    monkeypatch.setattr(journal, "_remember", remember)
+    journal.append([telegram(3, "b"), telegram(3)])
+    assert stored(journal) == [("b", 3), ("a", 3)]
+
+
 # -- removed under the engine -------------------------------------------------------------------
 
 
