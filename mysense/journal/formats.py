@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mysense.errors import JournalError
 from mysense.journal.atomic import atomic
-from mysense.journal.damage import Damaged
+from mysense.journal.damage import TABLES, Damaged
 
 FORMAT = 2
 APPLICATION = 0x4D79534A  # "MySJ", so that no other database is taken for a journal
@@ -17,6 +17,7 @@ _MARKS = FORMAT, APPLICATION
 PAGE_SIZE = 1024  # bytes, of a new journal: a commit of one telegram writes four pages
 BULK_PAGE_SIZE = 4096  # of one that takes in many at once; older MySense made none but these
 _MAKES = re.compile(r"CREATE TABLE \w+")
+_Column = tuple[str, str, str, int, int]
 
 _STEPS = {  # from this format to the next; a table is as schema.sql has it
     1: """
@@ -125,24 +126,37 @@ def format_of(db: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _check_columns(known: set[tuple[str, str]]) -> None:
+def lists_tables(db: sqlite3.Connection) -> bool:
+    """Whether the list of tables of a journal is one by which they can be read.
+
+    Raises:
+        sqlite3.Error, UnicodeDecodeError: it is not.
+    """
+    known = _columns(db)
+    if not {table for table, *_ in known} >= TABLES:
+        return False
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return version != FORMAT or known >= _made()
+
+
+def _check_columns(known: set[_Column]) -> None:
     """See whether each table has its columns; that a table is gone is found elsewhere."""
-    tables = {table for table, _ in known}
-    for table, column in sorted(_made() - known):
+    tables = {table for table, *_ in known}
+    for table, column, *_ in sorted(_made() - known):
         if table in tables:
-            raise Damaged(f"its table {table} has no column {column}")
+            raise Damaged(f"its table {table} has no column {column} as it was made")
 
 
-def _columns(db: sqlite3.Connection) -> set[tuple[str, str]]:
-    """Every table, and its columns."""
+def _columns(db: sqlite3.Connection) -> set[_Column]:
+    """Every table, its columns, and how they were declared."""
     query = (
-        "SELECT t.name, c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c"
-        " WHERE t.type = 'table'"
+        'SELECT t.name, c.name, c.type, c."notnull", c.pk'
+        " FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'"
     )
     return set(db.execute(query))
 
 
-def _made() -> set[tuple[str, str]]:
+def _made() -> set[_Column]:
     """Those of a journal of this format."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         create(db)

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import attrs
 
-from mysense.journal.damage import TABLES
-from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE, create, orders
+from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE, create, lists_tables, orders
 
 MAGIC = b"SQLite format 3\0"
 _LOG_MAGIC = b"7\x7f\6"
@@ -186,10 +185,9 @@ def _forget_size(number: int) -> None:
 def _tables(copy: Path) -> bool:
     with closing(read_only(copy)) as db:
         try:
-            found = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+            return lists_tables(db)
         except (sqlite3.DatabaseError, UnicodeDecodeError):
             return False
-    return found >= TABLES
 
 
 def read_only(path: Path) -> sqlite3.Connection:

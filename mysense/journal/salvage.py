@@ -20,8 +20,8 @@ from itertools import count
 from pathlib import Path
 
 from mysense.journal.copies import NOTES, Copy, copies, remove
-from mysense.journal.damage import TABLES
 from mysense.journal.disk import free, is_no_room
+from mysense.journal.formats import lists_tables
 from mysense.journal.leaves import telegrams
 from mysense.journal.pages import beside, lost_frames, read_only, rescue
 from mysense.journal.saved import Case, fill
@@ -165,10 +165,9 @@ def _readable(path: Path) -> bool:
         return False
     try:
         with closing(_opened(path)) as db:
-            names = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+            return lists_tables(db)
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         return False
-    return names >= TABLES
 
 
 def _opened(path: Path) -> sqlite3.Connection:

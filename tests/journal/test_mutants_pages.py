@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mysense.journal import Journal, pages
+from mysense.journal.damage import TABLES
 from mysense.journal.formats import BULK_PAGE_SIZE, PAGE_SIZE, create, orders
 from mysense.journal.opening import Opening
 from mysense.journal.pages import beside, frames, lost_frames, page_size, rescue
@@ -176,7 +177,7 @@ def test_a_header_that_is_damaged_hides_the_log(tmp_path, monkeypatch, at, garba
     """From SQLite, which takes it for empty: so this is damage, and all but a page is saved."""
     path = whole(tmp_path)
     damage(beside(path, "-wal"), at, garbage)
-    monkeypatch.setattr(pages, "TABLES", frozenset("t"))
+    monkeypatch.setattr("mysense.journal.formats.TABLES", frozenset("t"))
     rescue(path, tmp_path / "copy.db")
     assert (lost_frames(path), content(tmp_path / "copy.db")) == (True, list(range(8)))
 
@@ -185,7 +186,7 @@ def test_the_first_block_of_the_log(tmp_path, monkeypatch):
     """With its header some frames are gone; those behind are found."""
     path = whole(tmp_path)
     damage(beside(path, "-wal"), 0, bytes(4096))
-    monkeypatch.setattr(pages, "TABLES", frozenset("t"))
+    monkeypatch.setattr("mysense.journal.formats.TABLES", frozenset("t"))
     rescue(path, tmp_path / "copy.db")
     assert (lost_frames(path), content(tmp_path / "copy.db")) == (True, list(range(8)))
 
@@ -194,7 +195,7 @@ def test_frames_of_zeros(tmp_path, monkeypatch):
     """Zeros are the checksum of zeros, but there is no page without a number."""
     path = whole(tmp_path)
     damage(beside(path, "-wal"), 32 + 2 * 1048, bytes(3 * 1048))
-    monkeypatch.setattr(pages, "TABLES", frozenset("t"))
+    monkeypatch.setattr("mysense.journal.formats.TABLES", frozenset("t"))
     rescue(path, tmp_path / "copy.db")
     found = [frame.whole for frame in frames(path, 1024)]
     assert (found, content(tmp_path / "copy.db")) == (
@@ -398,7 +399,7 @@ def test_what_stands_in_the_log_is_worked_in(tmp_path, monkeypatch, broken, ther
     """Also behind a bad frame: each of these holds all that was there before."""
     path = whole(tmp_path)
     break_frames(path, broken)
-    monkeypatch.setattr(pages, "TABLES", frozenset("t"))
+    monkeypatch.setattr("mysense.journal.formats.TABLES", frozenset("t"))
     rescue(path, tmp_path / "copy.db")
     assert content(tmp_path / "copy.db") == list(range(there))
 
@@ -512,7 +513,7 @@ def test_a_copy_of_nothing(tmp_path, log):
     beside(path, "-wal").write_bytes(log)
     rescue(path, tmp_path / "copy.db")
     found = tables(tmp_path / "copy.db")
-    assert set(found) >= pages.TABLES
+    assert set(found) >= TABLES
     assert not any(found.values())
 
 

@@ -56,6 +56,17 @@ def test_a_column_of_another_name(path, table, column):
     assert cursors(path) == {"far": 1000, "near": 10}
 
 
+@pytest.mark.parametrize("word", ["PRIMARY", "INTEGER", "TEXT", "NOT"])
+def test_a_column_that_is_another_kind(path, word):
+    """A number that is no key any more would be none at all."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA writable_schema = ON")
+        query = "UPDATE sqlite_schema SET sql = replace(sql, ?1, '_' || ?1) WHERE name = 'idents'"
+        db.execute(query, (f" {word}",))
+    Journal(path).close()
+    assert numbers(path) == EVERY
+
+
 def test_data_that_are_no_text(path):
     """One bit of a row says so; else an output would fail on it for ever."""
     with closing(sqlite3.connect(path)) as db, db:
