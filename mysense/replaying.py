@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -72,8 +73,9 @@ class Replay(Subscriber[ReplaySettings]):
         if self._items is None:
             self._shift = self._find_shift(position)
             self._items = islice(self._read(), self.settings.count)
+            self._ahead = _Ahead(self._items)
         if self.settings.speed is None:
-            batch = list(islice(self._items, _CHUNK))
+            batch = self._ahead.next()
             self.at_end = not batch
         else:
             batch = list(self._due(self.settings.speed))
@@ -101,19 +103,18 @@ class Replay(Subscriber[ReplaySettings]):
         latest = time.time() + DAY
         for path in self.settings.files:
             try:
-                stream = path.open("rb")
+                with path.open("rb") as stream:
+                    refused = self._refused if tell else None
+                    reader = Reader(stream, str(path), latest=latest, refused=refused)
+                    for item in reader:
+                        if isinstance(item, Telegram):
+                            yield item
+                        elif tell:
+                            self._refuse(item)
+                    if tell:
+                        self._note(reader)
             except OSError as wrong:
                 raise Misconfigured(f"{path}: {wrong.strerror}") from wrong
-            with stream:
-                refused = self._refused if tell else None
-                reader = Reader(stream, str(path), latest=latest, refused=refused)
-                for item in reader:
-                    if isinstance(item, Telegram):
-                        yield item
-                    elif tell:
-                        self._refuse(item)
-                if tell:
-                    self._note(reader)
 
     def _refuse(self, line: BadLine) -> None:
         self.bad += 1
@@ -145,6 +146,41 @@ class Replay(Subscriber[ReplaySettings]):
             yield telegram
             if self.count == 0 or turn + 0.2 > time.monotonic():
                 return
+
+
+class _Ahead:
+    """Reads the next chunk while the journal waits for the disk with the one before."""
+
+    def __init__(self, items: Iterator[Telegram]) -> None:
+        self._items = items
+        self._wrong: BaseException | None = None
+        self._begun: Future[list[Telegram]] | None = None
+
+    def next(self) -> list[Telegram]:
+        """What comes next; nothing at the end. Raises what kept it from being read, each time."""
+        batch = (self._begun or self._begin()).result()
+        self._begun = self._begin() if batch else None
+        return batch
+
+    def _begin(self) -> Future[list[Telegram]]:
+        future: Future[list[Telegram]] = Future()
+        thread = threading.Thread(  # a daemon keeps nobody from ending
+            target=self._read, args=(future,), name="reading ahead", daemon=True
+        )
+        thread.start()
+        return future
+
+    def _read(self, future: Future[list[Telegram]]) -> None:
+        batch: list[Telegram] = []
+        try:
+            if self._wrong is None:
+                batch.extend(islice(self._items, _CHUNK))
+        except BaseException as wrong:  # noqa: BLE001  # raised again where it is asked for
+            self._wrong = wrong
+        if batch or self._wrong is None:
+            future.set_result(batch)
+        else:
+            future.set_exception(self._wrong)
 
 
 def journal_path(settings: ReplaySettings, publishers: Iterable[Publisher[Any]]) -> Path:
