@@ -133,7 +133,7 @@ def lists_tables(db: sqlite3.Connection) -> bool:
         sqlite3.Error, UnicodeDecodeError: it is not.
     """
     known = _columns(db)
-    if not {table for table, *_ in known} >= TABLES:
+    if TABLES - {table for table, *_ in known}:
         return False
     (version,) = db.execute("PRAGMA user_version").fetchone()
     return version != FORMAT or known >= _made()

@@ -8,9 +8,6 @@ import sys
 
 import pytest
 
-from mysense.journal import Journal
-from mysense.journal.forgetting import forget, noted
-from mysense.journal.view import View
 from tests.cli.conftest import environment
 from tests.cli.test_pause import until
 from tests.dropins import PUBLISHER
@@ -100,39 +97,3 @@ def test_a_running_engine_forgets_at_once_but_nothing_that_it_runs(station, tmp_
         engine.terminate()
         engine.wait(30)
     assert status(station)["outputs"].keys() == {"jsonl"}
-
-
-def test_all_that_is_kept_of_it_goes(tmp_path):
-    """What is paused, excluded and doubted, gaps, requests and what was set aside."""
-    journal = Journal(tmp_path / "journal.db")
-    journal.register("foo")
-    with journal.transaction() as db:
-        for key in ("asked", "excluded", "doubt"):
-            db.execute("INSERT INTO meta VALUES (?, 1)", (f"{key} foo",))
-        db.execute("INSERT INTO gaps VALUES (1, 'foo', 'p_a', 0, 1, 2, 7, 0, 'because')")
-        forgotten = forget(db, "foo", 9.0)
-        left = db.execute("SELECT key FROM meta").fetchall()
-        gaps = db.execute("SELECT * FROM gaps").fetchall()
-    journal.close()
-    assert (left, gaps, forgotten.gaps) == ([("forgotten foo",)], [], 7)
-
-
-def test_forgotten_twice_is_added_up(tmp_path):
-    """An output may come again, and go again."""
-    journal = Journal(tmp_path / "journal.db")
-    for at in (1.0, 2.0):
-        journal.register("foo")
-        with journal.transaction() as db:
-            db.execute("UPDATE outputs SET acknowledged = 4")
-            forget(db, "foo", at)
-    journal.close()
-    with View(journal.path) as view:
-        (note,) = view.all("SELECT value FROM meta WHERE key = 'forgotten foo'")
-    found = json.loads(note["value"])
-    assert (found["acknowledged"], found["at"]) == (8, 2.0)
-
-
-@pytest.mark.parametrize("note", ["", "[]", "{}", "{", '{"more": 1}'])
-def test_a_note_that_cannot_be_read_is_left_out(tmp_path, note):
-    """The journal may have been damaged since; status tells the rest."""
-    assert noted([("forgotten foo", note)]) == []

@@ -13,6 +13,7 @@ import pytest
 
 from mysense.errors import JournalError
 from mysense.journal import Journal, formats
+from mysense.journal.damage import Damaged
 from mysense.journal.pages import MAGIC
 from mysense.journal.view import View
 from tests.pipeline import keys, python, telegram
@@ -177,3 +178,77 @@ def test_an_older_one_without_its_number_is_saved(path):
     journal = Journal(path)
     assert keys([row.telegram for row in _rows(journal)]) == [("a", at) for at in range(COUNT)]
     journal.close()
+
+
+def changed(path, statement, *values):
+    """Whether its list of tables can be used, and what is said of its format, after a change."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute(statement, values)
+    with closing(sqlite3.connect(path)) as db:
+        try:
+            return formats.lists_tables(db), formats.format_of(db, path)
+        except (Damaged, JournalError) as wrong:
+            return formats.lists_tables(db), f"{type(wrong).__name__}: {wrong}"
+
+
+@pytest.fixture
+def new(tmp_path):
+    """A journal of this format."""
+    path = tmp_path / "new.db"
+    Journal(path).close()
+    return path
+
+
+def test_whole_ones_are_known(path, new):
+    """Of this format or an older one."""
+    found = [changed(one, "SELECT ?", 1) for one in (path, new)]
+    assert found == [(True, 1), (True, formats.FORMAT)]
+
+
+@pytest.mark.parametrize("mark", [0, 1, 3])
+def test_a_header_that_is_damaged_is_not_of_another_format(new, mark):
+    """Its columns are those of this one, and no other has them."""
+    _, told = changed(new, f"PRAGMA user_version = {mark}")
+    assert told == f"Damaged: its header says format {mark} of {formats.APPLICATION:#x}"
+
+
+def test_a_header_of_somebody_else_over_our_columns_is_damaged(new):
+    """The file is ours whatever it says."""
+    _, told = changed(new, "PRAGMA application_id = 7")
+    assert told == f"Damaged: its header says format {formats.FORMAT} of 0x7"
+
+
+def test_an_older_one_of_somebody_else_is_left_alone(path):
+    """Its columns are not those of a journal of today, so that it may be another database."""
+    _, told = changed(path, "PRAGMA application_id = 7")
+    assert told.startswith("JournalError: ")
+    assert "this is the database of something else" in told
+
+
+def test_a_newer_one_is_left_alone(path):
+    """It is of a MySense to come."""
+    _, told = changed(path, f"PRAGMA user_version = {formats.FORMAT + 1}")
+    assert "is newer than this MySense knows" in told
+
+
+def test_a_table_that_has_not_its_columns_is_damaged(new):
+    """The first that differs is named; what is in it can be read by another list of tables."""
+    rename = "UPDATE sqlite_schema SET sql = replace(sql, ' rate ', ' rats ') WHERE name = ?"
+    usable, told = changed(new, rename, "outputs")
+    assert (usable, told) == (False, "Damaged: its table outputs has no column rate as it was made")
+
+
+def test_a_table_that_is_gone_is_found_elsewhere(new):
+    """By those who know which ones can be done without."""
+    found = [
+        changed(new, "DELETE FROM sqlite_schema WHERE tbl_name = ?", name)
+        for name in ("events", "positions")
+    ]
+    assert found == [(False, formats.FORMAT), (False, formats.FORMAT)]
+
+
+def test_an_older_one_without_a_table_cannot_be_read_by_its_list(path):
+    """But by that of an empty journal."""
+    usable, _ = changed(path, "DELETE FROM sqlite_schema WHERE tbl_name = ?", "telegrams")
+    assert not usable
