@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import ClassVar
 
 import attrs
 
@@ -69,12 +69,17 @@ class Feed(Subscriber[FeedSettings]):
             self._position = dict(position or {"file": 0, "line": 0, "offset": 0})
             self._lines = self._read(**self._position)
         items: list[Point | Refusal] = []
-        for where, line, after in self._lines:
-            if line:
-                items.append(self._take(where, line))
-            self._position = after
-            if len(items) >= _CHUNK or (items and not line):
-                break  # enough, or the pipe has nothing more just now
+        try:
+            for where, line, after in self._lines:
+                if line:
+                    items.append(self._take(where, line))
+                self._position = after
+                if len(items) >= _CHUNK or (items and not line):
+                    break  # enough, or the pipe has nothing more just now
+        except Exception:
+            self._lines = None  # an iterator that raised is at its end: begin where it stood
+            if not items:
+                raise
         self.at_end = not items and not self._stop.is_set()
         return items, self._position
 
@@ -105,13 +110,12 @@ class Feed(Subscriber[FeedSettings]):
     @staticmethod
     def _of_file(path: Path, offset: int) -> Iterator[bytes]:
         try:
-            stream: BinaryIO = path.open("rb")
+            with path.open("rb") as stream:
+                stream.seek(offset)
+                while raw := stream.readline(MAX_LINE + 1):
+                    yield raw
         except OSError as wrong:
             raise Misconfigured(f"{path}: {wrong.strerror}") from wrong
-        with stream:
-            stream.seek(offset)
-            while raw := stream.readline(MAX_LINE + 1):
-                yield raw
 
     def _piped(self) -> Iterator[bytes]:
         """Lines as they come, and nothing from time to time, so that those before it go out."""

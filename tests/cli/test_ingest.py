@@ -218,3 +218,11 @@ def test_a_pipe_that_is_quiet_for_long_is_not_at_its_end(pipe, monkeypatch):
     items, _ = source.poll(None)
     later.join()
     assert (len(items), source.at_end) == (1, False)
+
+
+def test_a_file_that_cannot_be_read_to_its_end(mysense, write, influxd, target):
+    """What could be read arrives; that there was more is said, and no success."""
+    unreadable = "/proc/self/mem"  # has nothing at its beginning: EIO
+    done = ingest(mysense, write("feed.jsonl", line(0), line(1)), unreadable, code=1)
+    assert len(rows(influxd, target)) == 2
+    assert f"{unreadable}: Input/output error" in done.stderr
