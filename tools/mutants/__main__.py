@@ -3,8 +3,9 @@
     python -m tools.mutants [--files GLOB,GLOB] [--sample N] [--survivors] [--rest]
                             [--again] [--workers N] [--minutes N] [--seconds N]
 
-It ends with 1 where a mutant survives that docs/mutants.md does not explain, or where the time was
-too short for all. What became of each is in build/mutants/results.json, too.
+It ends with 1 where a mutant survives that docs/mutants.md does not explain, where one that is
+explained there is killed or is no more, or where the time was too short for all. What became of
+each is in build/mutants/results.json, too.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def main() -> int:
     print(f"{len(covering.seconds)} tests, {sum(covering.seconds.values()):.0f} s", flush=True)
     until = time.monotonic() + 60 * asked.minutes
     became = Run(trees, covering, until, asked.seconds).all(made)
-    return tell(made, became)
+    return tell(made, became, whole=about_all(asked))
 
 
 def arguments() -> argparse.Namespace:
@@ -81,6 +82,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--minutes", type=float, default=55)
     return parser.parse_args()
+
+
+def about_all(asked: argparse.Namespace) -> bool:
+    """Whether it is about all mutants."""
+    return asked.files == "*" and not (asked.sample or asked.survivors or asked.rest)
 
 
 def copy(tree: Path) -> Path:
@@ -230,7 +236,7 @@ def known() -> dict[str, str]:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
-def tell(made: Sequence[Mutant], became: dict[str, str]) -> int:
+def tell(made: Sequence[Mutant], became: dict[str, str], *, whole: bool) -> int:
     """The table and the survivors; returns 1 where something has to be done."""
     explained = set(_ID.findall(PAGE.read_text(encoding="utf-8"))) if PAGE.exists() else set()
     table(made, became, explained)
@@ -239,13 +245,15 @@ def tell(made: Sequence[Mutant], became: dict[str, str]) -> int:
         said = "explained" if one.id in explained else "NOT EXPLAINED"
         print(f"\n{one.id} {became[one.id]}, {said}, {one.operator}")
         print(one.diff((HERE / one.file).read_text(encoding="utf-8")))
-    killed = {one.id for one in made if became.get(one.id) in (trial.KILLED, trial.TIMED_OUT)}
-    for name in sorted(explained & killed):
-        print(f"\n{name} is explained in {PAGE.name}, but is killed")
+    idle = [one.id for one in made if one.id in explained and became.get(one.id) == trial.KILLED]
+    if whole:
+        idle += explained - {one.id for one in made}
+    for name in sorted(idle):
+        print(f"\n{name} is explained in {PAGE.name}, but is killed, or is no more")
     missing = [one.id for one in left if one.id not in explained]
     tried = len(became) == len(made)
     print(f"\n{len(left)} survivors, {len(missing)} without an explanation")
-    return int(bool(missing) or not tried)
+    return int(bool(missing or idle) or not tried)
 
 
 def table(made: Sequence[Mutant], became: dict[str, str], explained: set[str]) -> None:
