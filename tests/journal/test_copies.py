@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+from pathlib import Path
 
 import pytest
 
 from mysense.cli import check, status
 from mysense.journal import Journal
-from mysense.journal.copies import KEPT, NOTES, bound, copies
+from mysense.journal.copies import KEPT, NOTE, NOTES, Copy, bound, copies, note, remove, surplus
 from mysense.journal.salvage import salvage
 from mysense.journal.view import View
 from tests.journal.damaging import PAGE, make, over
@@ -39,8 +41,11 @@ class Ruined:
         return [copy.name for copy in copies(self.path)]
 
     def told(self, query="SELECT text FROM events WHERE kind = 'removed'"):
+        return [row[0] for row in self.rows(query)]
+
+    def rows(self, query):
         with View(self.path) as view:
-            return [row[0] for row in view.all(query)]
+            return [tuple(row) for row in view.all(query)]
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,9 @@ def test_the_oldest_goes_and_that_is_told(ruined, caplog):
     assert "telegrams are lost, see the gaps" in first
     assert names[1] in second
     assert first in caplog.text
+    assert ruined.told("SELECT key FROM meta WHERE key GLOB 'kept *' ORDER BY key") == [
+        f"kept {name}" for name in names[2:]
+    ]
 
 
 def test_first_goes_one_of_which_all_was_saved(ruined):
@@ -140,3 +148,77 @@ def test_a_note_that_cannot_be_read_is_none(ruined, note):
     name = ruined.happen(harm=False)
     (copy,) = copies(ruined.path, [(f"kept {name}", note)])
     assert (copy.lost, "not known" in copy.told) == (None, True)
+
+
+def of(*sizes, lost=()):
+    """Copies of so many bytes, the oldest first."""
+    found = dict(enumerate(lost))
+    return [Copy(str(at), (), size, lost=found.get(at)) for at, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize(
+    ("found", "max_mb", "gone"),
+    [
+        (of(), 0, ""),
+        (of(9), 0, ""),
+        (of(9, 9), 0, "0"),
+        (of(1, 1, 1), 1, ""),
+        (of(1, 1, 1, 1, 1, 1), 1, "012"),
+        (of(1_000_000, 2_000_000), 3, ""),
+        (of(1_000_000, 2_000_001), 3, "0"),
+        (of(1, 1, 1, 1, 1, lost=(1, 0, 0, 1, 1)), 1, "12"),
+        (of(1, 1, 1, 1, lost=(1, None, 1, 0)), 1, "0"),
+    ],
+)
+def test_which_have_to_go(found, max_mb, gone):
+    """Those without which nothing is lost, then the oldest, and not one more than needs be."""
+    assert "".join(one.name for one in surplus(found, max_mb)) == gone
+
+
+@pytest.mark.parametrize(("size", "told"), [(1_250_000, "1.2"), (1_350_000, "1.4")])
+def test_its_line(size, told):
+    """Name, size and what is noted of it."""
+    assert Copy("x", (), size, "all was saved").line == f"x, {told} MB: all was saved"
+
+
+def test_files_that_go_meanwhile(tmp_path):
+    """Somebody makes room by hand: what is left is counted, and can still be removed."""
+    name = "journal.db.damaged-20200101T000000Z"
+    (tmp_path / name).symlink_to("nowhere")
+    (tmp_path / f"{name}-wal").write_bytes(b"12345")
+    (copy,) = copies(tmp_path / "journal.db")
+    assert copy.size == 5
+    (tmp_path / name).unlink()
+    remove(copy, "asked")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_cannot_be_removed_stays_and_others_go(ruined, caplog):
+    """It will be tried again."""
+    folder = Path(f"{ruined.path}.damaged-19700101T000000Z")
+    folder.mkdir()
+    names = [ruined.happen(harm=True) for _ in range(KEPT + 1)]
+    assert ruined.bound() == [folder.name, *names[1:]]
+    assert f"cannot remove {folder.name}: " in caplog.text
+
+
+def test_a_disk_that_cannot_be_read_is_looked_at_again(ruined, caplog):
+    """The engine goes on meanwhile."""
+    odd = Path(f"{ruined.path}.damaged-20200101T000000Z")
+    odd.symlink_to(odd)
+    journal = Journal(ruined.path)
+    with caplog.at_level(logging.DEBUG, "mysense.journal"):
+        bound(journal, BIG)
+    journal.close()
+    assert "copies of damaged journals: " in caplog.text
+
+
+def test_what_was_noted_last_is_told(ruined):
+    """Of a copy that is made again under its name."""
+    journal = Journal(ruined.path)
+    with journal.transaction() as db:
+        for told in ("nothing is lost", "two are lost"):
+            db.execute(NOTE, note("x", told, 2))
+    journal.close()
+    ((_, value),) = [row for row in ruined.rows(NOTES) if row[0] == "kept x"]
+    assert "two are lost" in value
