@@ -8,11 +8,15 @@ import attrs
 import pytest
 
 from mysense.journal import Journal
-from mysense.journal.forgetting import Forgotten, forget, noted
+from mysense.journal.forgetting import NOTES, Forgotten, forget, noted
 from mysense.journal.view import View
 from tests.pipeline import telegram
 
 KEPT = ("asked", "excluded", "doubt")
+
+
+ASIDE = {"foo": ("held", "held", "retry", *4 * ("dead",)), "bar": ("held", "dead")}
+GAPS = {"foo": (6, 1), "bar": (5,)}
 
 
 @pytest.fixture
@@ -30,13 +34,11 @@ def journal(tmp_path):
 
 def everything_of(db, name):
     db.execute("UPDATE outputs SET cursor = 3, acknowledged = 2 WHERE name = ?", (name,))
-    for state in ("held", "held", "retry", "dead", "dead", "dead", "dead"):
-        aside = (
-            "INSERT INTO aside (output, state, kit, at, reason, data) VALUES (?, ?, 'p', 0, '', '')"
-        )
-        db.execute(aside, (name, state))
-    for since in (6, 1):
-        gap = (name, since, since)
+    for state in ASIDE[name]:
+        aside = "INSERT INTO aside (output, state, kit, at, reason, data)"
+        db.execute(f"{aside} VALUES (?, ?, 'p', 0, '', '')", (name, state))
+    for count in GAPS[name]:
+        gap = (name, count, count)
         db.execute("INSERT INTO gaps VALUES (NULL, ?, 'p_a', ?, 1, 2, ?, 0, 'full')", gap)
     request = "INSERT INTO requests (verb, output, at) VALUES ('pause', ?, 0)"
     db.execute(request, (name,))
@@ -76,7 +78,7 @@ def test_its_account_is_noted(journal):
     """How many it had, and what it never got: by number, and in words as an event."""
     with journal.transaction() as db:
         told = forget(db, "foo", 9.0)
-        notes = noted(db.execute("SELECT key, value FROM meta WHERE key GLOB 'forgotten *'"))
+        notes = noted(db.execute(NOTES))
     assert notes == [told] == [Forgotten("foo", 9.0, 2, waiting=5, held=3, dead=4, gaps=7)]
     with View(journal.path) as view:
         (event,) = view.all("SELECT at, who, text FROM events WHERE kind = 'forgotten'")
@@ -92,9 +94,18 @@ def test_forgotten_twice_is_added_up(journal):
     with journal.transaction() as db:
         everything_of(db, "foo")
         forget(db, "foo", 2.0)
-        (note,) = noted(db.execute("SELECT key, value FROM meta WHERE key = 'forgotten foo'"))
+        (note,) = noted(db.execute(NOTES))
     twice = {key: 2 * value for key, value in attrs.asdict(first).items() if key != "name"}
     assert note == Forgotten("foo", **{**twice, "at": 2.0})
+
+
+def test_they_are_listed_by_name(journal):
+    """Also one that never had anything."""
+    journal.register("new")
+    with journal.transaction() as db:
+        told = [forget(db, name, 9.0) for name in ("new", "foo", "bar")]
+        assert noted(db.execute(NOTES)) == [told[2], told[1], told[0]]
+    assert told[0] == Forgotten("new", 9.0, 0, waiting=8, held=0, dead=0, gaps=0)
 
 
 def test_none_is_noted_that_is_not_there(journal):

@@ -235,6 +235,14 @@ def test_an_ident_that_a_salvage_did_not_find_is_written_again(journal, connects
     assert (stored(journal), connects.count) == ([("b", 3), ("a", 3)], opened)
 
 
+@pytest.mark.parametrize("met", [IO, damage.Damaged("a row that cannot be")])
+def test_how_far_it_goes_is_known_at_once(journal, met):
+    """Outputs do not ask for telegrams that are gone, nor wait for those of another number."""
+    without_ident(journal)
+    journal._look_into(met)
+    assert (journal.head, stored(journal)) == (0, [])
+
+
 def test_a_loss_that_could_not_be_written_down_is_written_down_later(journal, monkeypatch):
     """All of it, or not yet."""
     journal.register("x")
