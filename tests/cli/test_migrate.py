@@ -322,7 +322,7 @@ def test_left_is_told(old, migrate):
 
 def test_database_of_no_kit_is_told(old, migrate):
     """By its name, unless kits are named."""
-    name = f"{old.project}weather"
+    name = f"0{old.project}weather"  # the first of them: not all are listed
     old.server.query(f'CREATE DATABASE "{name}"')
     old.into_server(old.telegrams(1))
     assert (migrate("--dry-run"), name in migrate.err) == (0, True)
