@@ -15,6 +15,7 @@ from mysense.journal.holder import holder
 from mysense.journal.view import View, request
 from mysense.plugin import Publisher
 from mysense.settings import SettingsError
+from mysense.text import counted
 
 _PATIENCE = 10.0  # seconds for the running engine to obey
 
@@ -61,9 +62,10 @@ def _tell(found: Forgotten) -> None:
     say(f"{found.name}: {found.line}")
     never = found.waiting + found.held
     if never:
-        say(f"{never} telegrams were not sent to it, and never will be")
+        say(f"{counted(never, 'telegrams')} never went to it, and never will")
     if found.dead:
-        say(f"{found.dead} dead letters go; `mysense dead export {found.name}` prints them before")
+        letters = counted(found.dead, "dead letters")
+        say(f"with it: {letters}, which `mysense dead export {found.name}` prints before")
 
 
 def _await(path: Path, name: str) -> None:

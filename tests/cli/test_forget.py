@@ -39,8 +39,8 @@ def test_it_says_what_would_go_and_changes_nothing(station):
     """Nobody forgets an output by a slip."""
     told = station("forget", "foo").stderr
     assert "foo: 0 acknowledged, 1 waited, 2 dead\n" in told
-    assert "1 telegrams were not sent to it, and never will be" in told
-    assert "2 dead letters go; `mysense dead export foo` prints them before" in told
+    assert "1 telegram never went to it, and never will" in told
+    assert "with it: 2 dead letters, which `mysense dead export foo` prints before" in told
     assert "nothing was changed" in told
     station("run", "--once")
     assert status(station)["outputs"]["foo"]["dead"] == 2
