@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,6 @@ _SUFFIX = ".damaged-"
 _STAMP = re.compile(r"(\d{8}T\d{6}Z(?:\.\d+)?)(?:-wal)?(?:\.\d+)?")
 _KEY = "kept "  # in table meta, before the name of a copy
 NOTES = f"SELECT key, value FROM meta WHERE key GLOB '{_KEY}*'"  # noqa: S608  # the constant above
-NOTE = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"
 _UNKNOWN = "what it holds is not known"
 _log = logging.getLogger("mysense.journal")
 
@@ -50,9 +50,10 @@ class Copy:
         return f"{self.name}, {self.size / 1e6:.1f} MB: {self.told}"
 
 
-def note(name: str, told: str, lost: int | None) -> tuple[str, str]:
-    """What to enter with NOTE for a copy."""
-    return _KEY + name, json.dumps({"told": told, "lost": lost})
+def note(db: sqlite3.Connection, name: str, told: str, lost: int | None) -> None:
+    """Enter what `status` is to tell of a copy."""
+    entry = (_KEY + name, json.dumps({"told": told, "lost": lost}))
+    db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", entry)
 
 
 def copies(path: Path, notes: Iterable[Sequence[Any]] = ()) -> list[Copy]:

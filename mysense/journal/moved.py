@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from mysense.journal.copies import NOTE, note
+from mysense.journal.copies import note
 from mysense.journal.pages import beside, create_private
 from mysense.journal.salvage import READY, clear, finish, place_ready
 
@@ -69,7 +69,7 @@ def put_back(db: sqlite3.Connection, path: Path, log: Place, now: Callable[[], f
             db.backup(copy)
             entry = (now(), "journal", "put back", told)
             copy.execute("INSERT INTO events (at, who, kind, text) VALUES (?, ?, ?, ?)", entry)
-            copy.execute(NOTE, note(kept, "stood in the place of a journal that was removed", None))
+            note(copy, kept, "stood in the place of a journal that was removed", None)
         with fresh.open("rb") as stream:
             os.fsync(stream.fileno())
         fresh.rename(ready)

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from mysense.journal import missing
-from mysense.journal.copies import NOTE, note
+from mysense.journal.copies import note
 from mysense.journal.formats import PAGE_SIZE, create
 from mysense.journal.pages import create_private
 from mysense.journal.tables import Row, Tables, fitting, good_telegram, whose
@@ -280,7 +280,7 @@ class _Filling:
         told = f"the journal was {self._case}; {saved}"
         entry = (self._case.at, "journal", "salvaged", told)
         db.execute("INSERT INTO events (at, who, kind, text) VALUES (?, ?, ?, ?)", entry)
-        db.execute(NOTE, note(self._case.kept, saved, self._only_there(more)))
+        note(db, self._case.kept, saved, self._only_there(more))
         return told
 
     def _go_on(self, name: str, *given: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mysense.cli import check, status
 from mysense.journal import Journal
-from mysense.journal.copies import KEPT, NOTE, NOTES, Copy, bound, copies, note, remove, surplus
+from mysense.journal.copies import KEPT, NOTES, Copy, bound, copies, note, remove, surplus
 from mysense.journal.salvage import salvage
 from mysense.journal.view import View
 from tests.journal.damaging import PAGE, make, over
@@ -218,7 +218,7 @@ def test_what_was_noted_last_is_told(ruined):
     journal = Journal(ruined.path)
     with journal.transaction() as db:
         for told in ("nothing is lost", "two are lost"):
-            db.execute(NOTE, note("x", told, 2))
+            note(db, "x", told, 2)
     journal.close()
     ((_, value),) = [row for row in ruined.rows(NOTES) if row[0] == "kept x"]
     assert "two are lost" in value
