@@ -78,9 +78,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--survivors", action="store_true", help="only those of the last run")
     parser.add_argument("--rest", action="store_true", help="only those not tried before")
     parser.add_argument("--again", action="store_true", help="no line has moved, no test is new")
-    parser.add_argument("--seconds", type=float, default=8, help="of tests for a mutant, at most")
+    parser.add_argument("--seconds", type=float, default=25, help="of tests for a mutant, at most")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--minutes", type=float, default=55)
+    parser.add_argument("--minutes", type=float, default=90)
     return parser.parse_args()
 
 
