@@ -225,7 +225,6 @@ def _connected(path: Path, how: str) -> sqlite3.Connection:
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY
     )
     try:
-        db.execute("SELECT 1 FROM sqlite_schema").fetchone()
         check_current(db, path)
     except BaseException:
         db.close()
