@@ -6,7 +6,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -59,6 +58,7 @@ class Replay(Subscriber[ReplaySettings]):
         """Whether the last file was read to its end: nothing to give may also mean interrupted."""
         self._refused = refused
         self._items: Iterator[Telegram] | None = None
+        self._wrong: Exception | None = None  # what keeps the rest from being read
         self._shift = 0
         self._stop = threading.Event()
         self._began: tuple[float, int] | None = None  # monotonic, first telegram's time
@@ -70,15 +70,22 @@ class Replay(Subscriber[ReplaySettings]):
 
     def poll(self, position: Position | None) -> tuple[Sequence[Telegram], Position]:
         """The next telegrams whose turn has come; empty at the end of the last file."""
+        if self._wrong is not None:
+            raise self._wrong
         if self._items is None:
             self._shift = self._find_shift(position)
             self._items = islice(self._read(), self.settings.count)
-            self._ahead = _Ahead(self._items)
-        if self.settings.speed is None:
-            batch = self._ahead.next()
-            self.at_end = not batch
-        else:
-            batch = list(self._due(self.settings.speed))
+        batch: list[Telegram] = []
+        try:
+            if self.settings.speed is None:
+                batch.extend(islice(self._items, _CHUNK))
+                self.at_end = not batch
+            else:
+                batch.extend(self._due(self.settings.speed))
+        except Exception as wrong:
+            self._wrong = wrong  # an iterator that raised seems to be at its end
+            if not batch:
+                raise
         self.count += len(batch)
         return batch, {"shift": self._shift}
 
@@ -146,41 +153,6 @@ class Replay(Subscriber[ReplaySettings]):
             yield telegram
             if self.count == 0 or turn + 0.2 > time.monotonic():
                 return
-
-
-class _Ahead:
-    """Reads the next chunk while the journal waits for the disk with the one before."""
-
-    def __init__(self, items: Iterator[Telegram]) -> None:
-        self._items = items
-        self._wrong: BaseException | None = None
-        self._begun: Future[list[Telegram]] | None = None
-
-    def next(self) -> list[Telegram]:
-        """What comes next; nothing at the end. Raises what kept it from being read, each time."""
-        batch = (self._begun or self._begin()).result()
-        self._begun = self._begin() if batch else None
-        return batch
-
-    def _begin(self) -> Future[list[Telegram]]:
-        future: Future[list[Telegram]] = Future()
-        thread = threading.Thread(  # a daemon keeps nobody from ending
-            target=self._read, args=(future,), name="reading ahead", daemon=True
-        )
-        thread.start()
-        return future
-
-    def _read(self, future: Future[list[Telegram]]) -> None:
-        batch: list[Telegram] = []
-        try:
-            if self._wrong is None:
-                batch.extend(islice(self._items, _CHUNK))
-        except BaseException as wrong:  # noqa: BLE001  # raised again where it is asked for
-            self._wrong = wrong
-        if batch or self._wrong is None:
-            future.set_result(batch)
-        else:
-            future.set_exception(self._wrong)
 
 
 def journal_path(settings: ReplaySettings, publishers: Iterable[Publisher[Any]]) -> Path:

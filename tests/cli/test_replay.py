@@ -280,9 +280,10 @@ def test_two_at_the_same_time_are_refused(mysense, write, tmp_path, more):
     assert len((tmp_path / "telegrams.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_file_that_cannot_be_read_to_its_end(mysense, three):
+@pytest.mark.parametrize("pace", [[], ["--speed", "1000"]])
+def test_a_file_that_cannot_be_read_to_its_end(mysense, three, pace):
     """What could be read is sent; that there was more is said, and no success."""
     unreadable = "/proc/self/mem"  # has nothing at its beginning: EIO
-    done = mysense("replay", three, unreadable, *TO_STDOUT, code=1)
+    done = mysense("replay", three, unreadable, *pace, *TO_STDOUT, code=1)
     assert len(kits_and_seconds(done.stdout)) == 3
     assert f"{unreadable}: Input/output error" in done.stderr
