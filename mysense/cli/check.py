@@ -13,11 +13,10 @@ from typing import Any
 from mysense import metrics
 from mysense.application import Application, Configured, JournalSettings
 from mysense.cli import FAILED
-from mysense.cli.common import Parser, configuration, load, say
+from mysense.cli.common import Parser, configuration, journal_bytes, load, say
 from mysense.errors import JournalError, MySenseError
 from mysense.journal.copies import NOTES, copies
 from mysense.journal.disk import free
-from mysense.journal.pages import beside
 from mysense.journal.view import View
 from mysense.plugin import Finding, Publisher, Sensor
 from mysense.sampling import Sampling
@@ -144,8 +143,7 @@ def _journal(settings: JournalSettings) -> Iterator[Finding]:
 
 def _room(folder: Path, path: Path, max_mb: float) -> Finding:
     """Whether the disk has room for what the journal may still grow by; copies have theirs."""
-    used = sum(file.stat().st_size for file in (path, beside(path, "-wal")) if file.exists()) / 1e6
-    left, more = free(folder) / 1e6, max(0.0, max_mb - used)
+    left, more = free(folder) / 1e6, max(0.0, max_mb - journal_bytes(path) / 1e6)
     what = f"{left:.0f} MB free, {more:.0f} MB more may be used by the journal"
     if found := copies(path):
         what += f"; copies of damaged ones have {sum(one.size for one in found) / 1e6:.0f} MB"

@@ -13,6 +13,7 @@ from typing import NoReturn
 from mysense.application import Application, core_settings, default_path
 from mysense.cli import USAGE
 from mysense.errors import MySenseError
+from mysense.journal.pages import beside
 from mysense.settings import Source, override_parts
 
 
@@ -93,6 +94,12 @@ def load(args: argparse.Namespace) -> Application:
     application = Application.load(configuration(args), args.overrides)
     set_up_logging(application.process.log)
     return application
+
+
+def journal_bytes(path: Path) -> int:
+    """What a journal and its write-ahead log take of the disk; 0 where there is none."""
+    every = (path, beside(path, "-wal"))
+    return sum(file.stat().st_size for file in every if file.exists())
 
 
 def journal_path(args: argparse.Namespace) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from mysense.cli.common import Parser, journal_path
+from mysense.cli.common import Parser, journal_bytes, journal_path
 from mysense.errors import JournalError
 from mysense.journal import undated
 from mysense.journal.copies import NOTES, Copy, copies
@@ -69,13 +69,12 @@ def collect(view: View, engine: Holder | None) -> dict[str, Any]:
     (refused,) = view.all("SELECT count(*) AS n FROM aside WHERE output = ''")
     gaps = view.all("SELECT output, kit, first, last, count, reason FROM gaps ORDER BY id")
     inputs = view.all("SELECT input, count(*) AS positions FROM positions GROUP BY input")
-    size = sum(p.stat().st_size for p in _files(view.path))
     return {
         "journal": str(view.path),
         "engine": {"running": False}
         if engine is None
         else {"running": True, **attrs.asdict(engine)},
-        "bytes": size,
+        "bytes": journal_bytes(view.path),
         "copies": [_copy(one) for one in copies(view.path, view.all(NOTES))],
         "kits": kits["n"],
         **dict(kept),
@@ -96,11 +95,6 @@ def _copy(copy: Copy) -> dict[str, Any]:
 
 def _forgotten(one: Forgotten) -> dict[str, Any]:
     return {**attrs.asdict(one), "line": one.line}
-
-
-def _files(path: Path) -> list[Path]:
-    every = [path, path.with_name(path.name + "-wal")]
-    return [path for path in every if path.exists()]
 
 
 def _output(summary: OutputSummary, *, running: bool) -> dict[str, Any]:

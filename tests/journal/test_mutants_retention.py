@@ -4,43 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mysense.journal import Journal, Outcome, retention
+from mysense.journal import Outcome, retention
 from mysense.journal.retention import trim
 from mysense.journal.view import View
+from tests.journal.looking import START, kept, values
 from tests.pipeline import telegram
 
 DAY = 86_400
 NEVER = float("inf")
-START = 10**9
-
-
-class Now:
-    def __init__(self):
-        self.now = START
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def now():
-    return Now()
-
-
-@pytest.fixture
-def journal(tmp_path, now):
-    opened = Journal(tmp_path / "journal.db", now=now)
-    yield opened
-    opened.close()
-
-
-def values(journal, query):
-    with View(journal.path) as view:
-        return [tuple(row) for row in view.all(query)]
-
-
-def kept(journal):
-    return [row[0] for row in values(journal, "SELECT time FROM telegrams ORDER BY seq")]
 
 
 def settle(journal, output, upto):

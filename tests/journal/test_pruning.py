@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from mysense.journal import Journal, Outcome, pruning
+from mysense.journal import Outcome, pruning
 from mysense.journal.pruning import prune
 from mysense.journal.retention import trim
 from mysense.journal.view import View
@@ -12,26 +10,6 @@ from tests.pipeline import telegram
 
 DAY = 86_400
 HOUR = 3600
-
-
-class Now:
-    def __init__(self):
-        self.now = 10**9
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def now():
-    return Now()
-
-
-@pytest.fixture
-def journal(tmp_path, now):
-    opened = Journal(tmp_path / "journal.db", now=now)
-    yield opened
-    opened.close()
 
 
 def move(journal, start, end, kit="a"):

@@ -9,39 +9,11 @@ import pytest
 from mysense.journal import Journal, Outcome
 from mysense.journal.retention import trim
 from mysense.journal.view import View
+from tests.journal.looking import kept, values
 from tests.pipeline import counts, telegram
 
 DAY = 86_400
 NEVER = float("inf")
-
-
-class Now:
-    def __init__(self):
-        self.now = 10**9
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def now():
-    return Now()
-
-
-@pytest.fixture
-def journal(tmp_path, now):
-    opened = Journal(tmp_path / "journal.db", now=now)
-    yield opened
-    opened.close()
-
-
-def view(journal, query):
-    with View(journal.path) as opened:
-        return [tuple(row) for row in opened.all(query)]
-
-
-def kept(journal):
-    return [row[0] for row in view(journal, "SELECT time FROM telegrams ORDER BY seq")]
 
 
 def fill(journal, count, kit="a", start=0, size=0):
@@ -167,7 +139,7 @@ def test_what_is_given_up_is_a_gap_for_each_output(journal, now):
     settle(journal, "y", 8)
     settle(journal, "z", 0)
     assert trim(journal, 0.0, NEVER, now) == 7 + 15
-    gaps = view(journal, "SELECT output, kit, first, last, count FROM gaps ORDER BY output, kit")
+    gaps = values(journal, "SELECT output, kit, first, last, count FROM gaps ORDER BY output, kit")
     assert gaps == [
         ("y", "p_a", 8, 9, 2),
         ("y", "p_b", 100, 104, 5),
@@ -182,7 +154,7 @@ def test_one_outage_is_one_gap(journal, now):
     for start in range(0, 5000, 500):
         fill(journal, 500, start=start)
         trim(journal, 0.0, NEVER, now)
-    gaps = view(journal, "SELECT first, last, count FROM gaps")
+    gaps = values(journal, "SELECT first, last, count FROM gaps")
     assert gaps == [(0, 4999, 5000)]
 
 
@@ -195,7 +167,7 @@ def test_two_outages_are_two_gaps(journal, now):
     settle(journal, "x", 10)
     fill(journal, 5, start=10)
     trim(journal, 0.0, NEVER, now)
-    assert view(journal, "SELECT first, last, count FROM gaps") == [(0, 4, 5), (10, 14, 5)]
+    assert values(journal, "SELECT first, last, count FROM gaps") == [(0, 4, 5), (10, 14, 5)]
 
 
 @pytest.mark.parametrize("state", ["held", "dead"])
@@ -342,4 +314,4 @@ def test_events_go_by_age(journal, now):
     now.now += 2 * DAY
     journal.note("thermo", "back", "young")
     trim(journal, 500, 1.0, now=now)
-    assert view(journal, "SELECT text FROM events") == [("young",)]
+    assert values(journal, "SELECT text FROM events") == [("young",)]
